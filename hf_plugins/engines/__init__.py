@@ -1,0 +1,1 @@
+"""Backtest engines: one module an engine; a module dropped in here is discovered by itself."""

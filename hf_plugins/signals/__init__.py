@@ -1,0 +1,1 @@
+"""Signal plugins: one module a family; a module dropped in here is discovered by itself."""
