@@ -18,7 +18,9 @@ from hf_plugins.errors import ConfigurationError, listing, nearest
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse_params(owner: str, model: type[M], values: Mapping[str, Any]) -> M:
+def parse_params(
+    owner: str, model: type[M], values: Mapping[str, Any], *, noun: str = "parameter"
+) -> M:
     """Validate ``values`` with ``model``, JSON semantics (lists for tuples, no silent coercion).
 
     Raises:
@@ -29,12 +31,12 @@ def parse_params(owner: str, model: type[M], values: Mapping[str, Any]) -> M:
         text = json.dumps(dict(values))
     except TypeError as error:
         raise ConfigurationError(
-            f"{owner}: parameters must be plain YAML values ({error})"
+            f"{owner}: {noun}s must be plain YAML values ({error})"
         ) from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        problems = [_sentence(model, problem) for problem in error.errors()]
+        problems = [_sentence(model, problem, noun) for problem in error.errors()]
     raise ConfigurationError(f"{owner}: " + "; ".join(problems))
 
 
@@ -60,17 +62,17 @@ def describe_field(name: str, info: FieldInfo) -> dict[str, str]:
     }
 
 
-def _sentence(model: type[BaseModel], problem: Any) -> str:
+def _sentence(model: type[BaseModel], problem: Any, noun: str) -> str:
     location = [str(part) for part in problem["loc"]]
-    name = location[0] if location else "parameters"
+    name = location[0] if location else noun
     fields = model.model_fields
     if problem["type"] == "extra_forbidden" and len(location) == 1:
         allowed = list(fields)
-        return f"unknown parameter '{name}'; allowed: {listing(allowed)}.{nearest(name, allowed)}"
+        return f"unknown {noun} '{name}'; allowed: {listing(allowed)}.{nearest(name, allowed)}"
     if problem["type"] == "missing":
-        return f"parameter '{name}' is required"
+        return f"{noun} '{name}' is required"
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    sentence = f"parameter '{'.'.join(location)}' is {problem['input']!r}: {message}"
+    sentence = f"{noun} '{'.'.join(location)}' is {problem['input']!r}: {message}"
     if name in fields:
         row = describe_field(name, fields[name])
         allowed = " ".join(part for part in (row["type"], row["range"]) if part)

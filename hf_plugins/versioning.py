@@ -162,7 +162,7 @@ def _imported_modules(tree: ast.Module, package: str) -> set[str]:
                 child
                 for alias in node.names
                 if (child := f"{parent}.{alias.name}").partition(".")[0]
-                == package.partition(".")[0]
+                in (package.partition(".")[0], "hf_plugins")
                 and _is_module(child)
             )
     return found

@@ -1,0 +1,223 @@
+"""From declared items to Dagster definitions.
+
+The components declared bare specs; here each becomes executable, with its partitions, explicit
+mappings, code version, automation and description. Features share one subsettable step, because
+they read the same bars; every other task is a step of its own.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the annotations of decorated functions.
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from hf_assets import partitions
+from hf_assets.automation import automation_sensor, inputs_changed
+from hf_assets.components import ItemComponent
+from hf_assets.execution import RunOptions, execute
+from hf_assets.graph import build_tasks
+from hf_assets.metadata import describe
+from hf_assets.project import Project, load_project
+from hf_assets.resources import StoreResource
+from hf_assets.sweep import sweep_definitions
+from hf_assets.tasks import Task
+from hf_plugins import registry
+from hf_plugins.errors import HfError
+
+KINDS: Final[Mapping[str, set[str]]] = {
+    "market_data": {"parquet"},
+    "features": {"pandas", "parquet"},
+    "models": {"scikitlearn"},
+    "predictions": {"parquet"},
+    "signals": {"parquet"},
+    "backtests": {"numba", "parquet"},
+    "reports": {"markdown"},
+}
+PARTITIONS_PER_RUN: Final = 200
+"""Partitions that one run takes of a cheap step; training takes one partition per run."""
+
+
+def build_definitions(
+    tree: dg.ComponentTree, *, store: StoreResource | None = None
+) -> dg.Definitions:
+    """All definitions of a component tree.
+
+    Raises:
+        ConfigurationError: a document is wrong; one sentence says which and how.
+    """
+    try:
+        declared = tree.build_defs()
+        project = load_project(tree)
+        tasks = build_tasks(project)
+    except Exception as error:
+        raise _plain(error) from None
+    specs = {spec.key: spec for spec in declared.resolve_all_asset_specs()}
+    assets = assemble(project, tasks, specs)
+    keys = [key for task in tasks for key in task.asset_keys()]
+    ours = dg.Definitions(
+        assets=assets,
+        resources={"store": store or StoreResource()},
+        sensors=[automation_sensor(keys)],
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(
+        _without(declared, set(keys)),
+        ours,
+        sweep_definitions(tasks, partition_sets(project, tasks)),
+    )
+
+
+def assemble(
+    project: Project, tasks: Sequence[Task], declared: Mapping[dg.AssetKey, dg.AssetSpec]
+) -> list[dg.AssetsDefinition]:
+    """Executable assets, in the order in which data flows."""
+    origins = _origins(project)
+    steps: dict[str, list[Task]] = {}
+    for task in tasks:
+        steps.setdefault(step_name(task), []).append(task)
+    covered = partition_sets(project, tasks)
+    assets = []
+    for step, members in steps.items():
+        specs = [
+            _spec(task, key, declared.get(key), origins, covered)
+            for task in members
+            for key in task.asset_keys()
+        ]
+        assets.append(_step(step, members, specs, covered[members[0].names()[0]]))
+    return assets
+
+
+def step_name(task: Task) -> str:
+    """Name of the step that executes a task: features of the same bars share one."""
+    output = task.outputs[0]
+    return "features" if output.layer == "features" else f"{output.layer}__{output.name}"
+
+
+def partition_sets(project: Project, tasks: Iterable[Task]) -> dict[str, dg.PartitionsDefinition]:
+    """The partitions of each asset key."""
+    universe = project.universe
+    everything = partitions.by_symbol(universe.symbols, universe.timeframes)
+    covered: dict[str, dg.PartitionsDefinition] = {}
+    for task in tasks:
+        layer, name = task.outputs[0].layer, task.outputs[0].name
+        chosen: dg.PartitionsDefinition = everything
+        if layer in ("backtests", "reports"):
+            item = project.strategies[name][0].item
+            chosen = (
+                partitions.by_timeframe([item.timeframe])
+                if layer == "reports"
+                else partitions.by_symbol(item.universe, [item.timeframe])
+            )
+        covered |= dict.fromkeys(task.names(), chosen)
+    return covered
+
+
+def _spec(
+    task: Task,
+    key: dg.AssetKey,
+    declared: dg.AssetSpec | None,
+    origins: Mapping[str, tuple[ItemComponent, Any]],
+    covered: Mapping[str, dg.PartitionsDefinition],
+) -> dg.AssetSpec:
+    name = key.to_user_string()
+    component, plugin = origins[name]
+    chosen = covered[name]
+    deps = [
+        dg.AssetDep(used.asset_key, partition_mapping=_mapping(task, covered[used.key], chosen))
+        for used in task.inputs
+    ]
+    layer = task.outputs[0].layer if len(task.outputs) == 1 else key.path[0]
+    spec = declared or dg.AssetSpec(key)
+    return spec.replace_attributes(
+        deps=deps,
+        skippable=True,
+        group_name=layer,
+        description=describe(task, component.item.description, plugin, component.origin.at()),
+        code_version=task.code_version,
+        owners=[component.item.owner],
+        kinds=KINDS[layer],
+        tags={**spec.tags, "layer": layer, "plugin": task.plugin_key},
+        automation_condition=None if task.fetch else inputs_changed(),
+        partitions_def=chosen,
+    )
+
+
+def _mapping(
+    task: Task, parent: dg.PartitionsDefinition, child: dg.PartitionsDefinition
+) -> dg.PartitionMapping:
+    if task.symbols:
+        return partitions.ALL_SYMBOLS
+    return partitions.SAME if parent == child else partitions.SAME_WITHIN_UNIVERSE
+
+
+def _step(
+    name: str,
+    tasks: Sequence[Task],
+    specs: Sequence[dg.AssetSpec],
+    covered: dg.PartitionsDefinition,
+) -> dg.AssetsDefinition:
+    trains = any(output.layer == "models" for task in tasks for output in task.outputs)
+
+    @dg.multi_asset(
+        name=name,
+        specs=list(specs),
+        partitions_def=covered,
+        can_subset=len(specs) > 1 and len(tasks) == len(specs),
+        backfill_policy=dg.BackfillPolicy.multi_run(1 if trains else PARTITIONS_PER_RUN),
+    )
+    def materialise(
+        context: dg.AssetExecutionContext,
+        config: RunOptions,
+        store: dg.ResourceParam[StoreResource],
+    ) -> Any:
+        yield from execute(context, store.store(), tasks, config)
+
+    return materialise
+
+
+def _origins(project: Project) -> dict[str, tuple[ItemComponent, Any]]:
+    """The document behind each asset key, and the plugin to describe it by."""
+    found: dict[str, tuple[ItemComponent, Any]] = {
+        "market_data/bars": (project.market_data, None),
+        "market_data/enriched": (project.market_data, None),
+    }
+    for name, (component, plugin) in project.features.items():
+        found[f"features/{name}"] = (component, plugin)
+    for name, (component, _) in project.models.items():
+        model = registry.models.create(component.item.plugin, **component.item.params)
+        found[f"models/{name}"] = found[f"predictions/{name}"] = (component, model)
+    for name, (component, generator) in project.signals.items():
+        found[f"signals/{name}"] = (component, generator)
+    for name, (component, engine) in project.strategies.items():
+        found[f"backtests/{name}"] = (component, engine)
+        found[f"reports/{name}"] = (component, None)
+    return found
+
+
+def _without(defs: dg.Definitions, keys: set[dg.AssetKey]) -> dg.Definitions:
+    """The user's own definitions: everything in the tree that is not one of our bare specs."""
+    kept = [
+        asset
+        for asset in defs.assets or []
+        if not (isinstance(asset, dg.AssetSpec) and asset.key in keys)
+    ]
+    return dg.Definitions(
+        assets=kept,
+        schedules=defs.schedules,
+        sensors=defs.sensors,
+        jobs=defs.jobs,
+        resources=defs.resources,
+        asset_checks=defs.asset_checks,
+        metadata=defs.metadata,
+    )
+
+
+def _plain(error: BaseException) -> BaseException:
+    """The sentence for the user, without the loader's tree around it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, HfError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error

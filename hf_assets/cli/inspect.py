@@ -1,0 +1,125 @@
+"""Commands that look and tidy: ``status``, ``why``, ``history``, ``catalog`` and ``gc``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hf_assets.cli.session import Session
+from hf_assets.partitions import partition_key
+from hf_assets.resources import StoreResource
+from hf_assets.sweep import find_stale
+from hf_resources.catalog import upgrade as upgrade_catalog
+from hf_resources.misses import explain_miss
+from hf_resources.store import DatasetStore
+
+
+@click.command()
+def status() -> None:
+    """What is stale or missing now, with the reason."""
+    session, console = Session.load(), Console()
+    findings = find_stale(session.store, session.tasks, session.covered)
+    if not findings:
+        console.print("everything that has inputs is up to date")
+        return
+    table = Table("asset", "partition", "status", "reason")
+    for finding in findings:
+        table.add_row(
+            finding.key,
+            str(partition_key(*finding.partition)),
+            finding.status,
+            "; ".join(finding.reasons),
+        )
+    console.print(table)
+
+
+@click.command()
+@click.argument("asset")
+@click.argument("symbol")
+@click.argument("timeframe")
+def why(asset: str, symbol: str, timeframe: str) -> None:
+    """Why ASSET of SYMBOL and TIMEFRAME would be computed now, and what the standing one is."""
+    session, console = Session.load(), Console()
+    task = session.task(asset)
+    partition = (symbol, timeframe)
+    ref = next(ref for ref in task.refs(partition) if ref.asset_key == asset)
+    standing = session.store.head(ref)
+    if standing is None:
+        console.print(f"{ref}: never computed")
+    else:
+        console.print(
+            f"{ref}: version {standing.version_hash[:16]} generation {standing.generation}, "
+            f"{standing.row_count:,} rows, computed {standing.created_at:%Y-%m-%d %H:%M} UTC"
+        )
+    if task.fetch is not None:
+        console.print("raw bars: known to be new or not once the source was asked")
+        return
+    inputs = {}
+    for frame_key, used, parent in task.parents(partition):
+        head = session.store.heads(used.layer, used.name, [parent]).get(parent)
+        if head is None:
+            console.print(f"{used.key} has no data for {'|'.join(parent)} yet")
+            return
+        inputs[frame_key] = head
+    identity = task.identity(partition, inputs)
+    if standing is not None and standing.version_hash == identity.version_hash:
+        console.print("up to date: identical code, parameters and inputs")
+        return
+    for reason in explain_miss(standing, identity):
+        console.print(f"would be computed: {reason}")
+
+
+@click.command()
+@click.argument("asset")
+@click.argument("symbol")
+@click.argument("timeframe")
+def history(asset: str, symbol: str, timeframe: str) -> None:
+    """All versions of ASSET for SYMBOL and TIMEFRAME, newest first."""
+    session, console = Session.load(), Console()
+    task = session.task(asset)
+    ref = next(ref for ref in task.refs((symbol, timeframe)) if ref.asset_key == asset)
+    table = Table("created (UTC)", "version", "generation", "rows", "range", "code version")
+    for dataset in session.store.history(ref):
+        span = (
+            f"{dataset.start_date:%Y-%m-%d} to {dataset.end_date:%Y-%m-%d}"
+            if dataset.start_date and dataset.end_date
+            else ""
+        )
+        table.add_row(
+            f"{dataset.created_at:%Y-%m-%d %H:%M:%S}",
+            dataset.version_hash[:16],
+            str(dataset.generation),
+            f"{dataset.row_count:,}",
+            span,
+            dataset.code_version,
+        )
+    console.print(table)
+
+
+@click.group()
+def catalog() -> None:
+    """The catalog database."""
+
+
+@catalog.command()
+def upgrade() -> None:
+    """Create the catalog's tables, or bring them up to this version."""
+    upgrade_catalog(StoreResource().settings().catalog_url)
+    click.echo("the catalog is up to date")
+
+
+@click.command()
+@click.option("--grace-hours", default=24.0, show_default=True, help="Spare objects younger.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+def gc(grace_hours: float, dry_run: bool) -> None:
+    """Delete objects that no dataset references."""
+    store = DatasetStore.open(StoreResource().settings())
+    report = store.collect_garbage(grace=timedelta(hours=grace_hours), dry_run=dry_run)
+    verb = "would delete" if dry_run else "deleted"
+    click.echo(
+        f"{verb} {len(report.objects)} objects and {len(report.staging)} staging files, "
+        f"{report.bytes:,} bytes; spared {report.kept_young} young ones"
+    )

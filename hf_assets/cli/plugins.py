@@ -1,0 +1,147 @@
+"""``hf plugins``: what plugins there are, and whether they keep their contract."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hf_plugins.base import Plugin
+
+KINDS = ("feature", "model", "signal", "engine")
+
+
+@click.group()
+def plugins() -> None:
+    """List plugins and verify that they keep their contract."""
+
+
+@plugins.command("list")
+@click.option("--kind", type=click.Choice(KINDS), help="One kind only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_plugins(kind: str | None, as_json: bool) -> None:
+    """List all plugins with their parameters and defaults."""
+    rows = [_describe(each, plugin) for each, plugin in _selected((), kind)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{len(rows)} plugins", title_justify="left")
+    for header in ("kind", "key", "parameters", "yields", "looks back", "what it is"):
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["kind"],
+            row["key"],
+            "\n".join(_parameter(each) for each in row["parameters"]),
+            "\n".join(row["outputs"] or ()),
+            _memory(row["memory"]),
+            row["description"],
+        )
+    Console().print(table)
+
+
+@plugins.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--kind", type=click.Choice(KINDS), help="One kind only.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the checks that passed, too.")
+def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
+    """Run the contract suite on plugins (all, unless keys are given), with default parameters.
+
+    Exits with 1 if a check fails.
+    """
+    from hf_plugins.errors import ConfigurationError
+    from hf_plugins.testing import verify_plugin
+
+    failed = 0
+    selected = _selected(keys, kind)
+    for each, plugin in selected:
+        try:
+            report = verify_plugin(each, plugin.key)
+        except ConfigurationError as error:
+            failed += 1
+            click.echo(f"FAIL {each} {plugin.key}: cannot be made with default parameters: {error}")
+            continue
+        failed += not report.ok
+        if verbose:
+            click.echo(str(report))
+            continue
+        passed = len(report.checks) - len(report.failures)
+        verdict = "ok  " if report.ok else "FAIL"
+        click.echo(f"{verdict} {each} {plugin.key}: {passed} of {len(report.checks)} checks")
+        for check in report.failures:
+            click.echo(f"     {check}")
+    verdict = f"{failed} of {len(selected)} plugins break" if failed else "every plugin keeps"
+    click.echo(f"{verdict} the contract ({len(selected)} verified)")
+    if failed:
+        raise SystemExit(1)
+
+
+def _selected(keys: tuple[str, ...], kind: str | None) -> list[tuple[str, type[Plugin]]]:
+    """Kind and class of the plugins asked for, in the order of their kinds and keys."""
+    from hf_plugins.errors import ConfigurationError, unknown
+    from hf_plugins.registry import ALL
+
+    try:
+        found = [
+            (registry.kind, registry.get(key))
+            for registry in ALL
+            if kind in (None, registry.kind)
+            for key in registry.keys()  # noqa: SIM118  (a registry is no mapping)
+        ]
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    known = [plugin.key for _, plugin in found]
+    for key in keys:
+        if key not in known:
+            what = f"{kind} plugin" if kind else "plugin"
+            raise click.ClickException(unknown(what, key, known))
+    return [(each, plugin) for each, plugin in found if not keys or plugin.key in keys]
+
+
+def _describe(kind: str, plugin: type[Plugin]) -> dict[str, Any]:
+    """Everything a listing shows of a plugin, as plain JSON values."""
+    from hf_plugins.errors import ConfigurationError
+    from hf_plugins.params import describe_field
+
+    outputs = memory = None
+    try:
+        instance: Any = plugin()
+    except ConfigurationError:  # a parameter is required
+        instance = None
+    if instance is not None:
+        outputs = list(instance.outputs) if kind == "feature" else None
+        declared = getattr(instance, "memory", None)
+        if declared is not None:
+            memory = {"kind": declared.kind, "lookback": declared.lookback}
+    return {
+        "kind": kind,
+        "key": plugin.key,
+        "description": (inspect.getdoc(plugin) or "").partition("\n")[0],
+        "parameters": [
+            describe_field(name, info) for name, info in plugin.Params.model_fields.items()
+        ],
+        "outputs": outputs,
+        "memory": memory,
+        "libraries": list(plugin.libraries),
+        "class": f"{plugin.__module__}.{plugin.__qualname__}",
+    }
+
+
+def _parameter(row: dict[str, str]) -> str:
+    required = row["default"] == "required"
+    return f"{row['name']} (required)" if required else f"{row['name']}={row['default']}"
+
+
+def _memory(memory: dict[str, Any] | None) -> str:
+    if memory is None:
+        return ""
+    if memory["kind"] == "cumulative":
+        return "all bars"
+    about = "about " if memory["kind"] == "fading" else ""
+    return f"{about}{memory['lookback']} bars"

@@ -1,0 +1,309 @@
+"""The guard: the body of every asset. Resolve inputs, look up, compute what is missing, publish.
+
+Per partition the lookup comes before any data is loaded. A hit publishes and recomputes nothing and
+reports the version that stands; a miss says why. One partition that fails does not take the others
+of its run with it: they are published and reported first, then the run fails and names it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
+from hf_assets.metadata import event_metadata
+from hf_assets.partitions import partition_key, symbol_and_timeframe
+from hf_assets.tasks import Job, Partition, Task
+from hf_plugins.errors import DataError, HfError
+from hf_plugins.versioning import Identity, combine_digests
+from hf_resources.datasets import Dataset, HeadConflictError
+from hf_resources.misses import explain_miss
+from hf_resources.store import DatasetStore
+
+ATTEMPTS = 3
+"""Tries at a partition whose inputs keep moving while it is computed."""
+
+
+class RunOptions(dg.Config):
+    """What may be chosen per run. Nothing that changes a result belongs here."""
+
+    force: bool = False
+
+
+def execute(
+    context: dg.AssetExecutionContext,
+    store: DatasetStore,
+    tasks: Sequence[Task],
+    options: RunOptions,
+) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult]:
+    """Materialise the selected outputs of ``tasks`` for every partition of the run."""
+    selected = set(context.selected_asset_keys)
+    chosen = [task for task in tasks if selected & set(task.asset_keys())]
+    partitions = {symbol_and_timeframe(key): key for key in context.partition_keys}
+    failures: dict[str, Exception] = {}
+    for wave in _waves(chosen):
+        guard = _Guard(context, store, wave, list(partitions), force=options.force)
+        for done, partition in enumerate(partitions, start=1):
+            for task in wave:
+                label = f"{task.names()[0]} {partitions[partition]}"
+                try:
+                    events = guard.materialise(task, partition)
+                except Exception as error:  # told below, after the other partitions are safe
+                    failures[label] = error
+                    context.log.error(f"{label}: {error}", exc_info=not isinstance(error, HfError))
+                else:
+                    yield from (event for event in events if event.asset_key in selected)
+            context.log.info(f"{done} of {len(partitions)} partitions done: {partition}")
+    if failures:
+        told = "\n".join(f"{label}: {error}" for label, error in failures.items())
+        permanent = all(isinstance(error, HfError) for error in failures.values())
+        raise dg.Failure(told, allow_retries=not permanent) from next(iter(failures.values()))
+    for task in chosen:
+        for key in task.asset_keys():
+            if key in selected:
+                yield step_done(key)
+
+
+def _waves(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """Group tasks so that whatever a task reads from its own step is in an earlier group."""
+    waiting = list(tasks)
+    while waiting:
+        pending = {key for task in waiting for key in task.names()}
+        wave = [task for task in waiting if not any(used.key in pending for used in task.inputs)]
+        if not wave:
+            raise dg.DagsterInvariantViolationError(f"features read each other: {sorted(pending)}")
+        yield wave
+        waiting = [task for task in waiting if task not in wave]
+
+
+@dataclass
+class _Guard:
+    """Batched look-ups of one group of tasks, and the decision per partition."""
+
+    context: dg.AssetExecutionContext
+    store: DatasetStore
+    tasks: Sequence[Task]
+    partitions: Sequence[Partition]
+    force: bool
+
+    def __post_init__(self) -> None:
+        # Event pointers first: a parent that is published in between is then newer than what the
+        # provenance says, never older.
+        parents = [
+            parent for task in self.tasks for p in self.partitions for parent in task.parents(p)
+        ]
+        wanted: dict[tuple[str, str], dict[Partition, None]] = {}
+        for _, used, partition in parents:
+            wanted.setdefault((used.layer, used.name), {})[partition] = None
+        self._pointers = {
+            key: latest_event_ids(
+                self.context.instance,
+                dg.AssetKey(list(key)),
+                [partition_key(*partition) for partition in needed],
+            )
+            for key, needed in wanted.items()
+        }
+        self._heads: dict[tuple[str, str], dict[Partition, Dataset]] = {
+            key: self.store.heads(key[0], key[1], list(needed)) for key, needed in wanted.items()
+        }
+        self._frames: tuple[Partition | None, dict[Any, pd.DataFrame]] = (None, {})
+        self._found: dict[str, dict[Partition, Dataset]] = {}
+        self._standing: dict[str, dict[Partition, Dataset]] = {}
+        for task in self.tasks:
+            for output in task.outputs:
+                name = f"{output.layer}/{output.name}"
+                self._standing[name] = self.store.heads(output.layer, output.name, self.partitions)
+            if task.fetch is None and not self.force:
+                self._look_up(task)
+
+    def _look_up(self, task: Task) -> None:
+        hashes: dict[Partition, str] = {}
+        for partition in self.partitions:
+            try:
+                hashes[partition] = task.identity(
+                    partition, self._inputs(task, partition)
+                ).version_hash
+            except DataError:
+                continue  # told when the partition's turn comes
+        for output in task.outputs:
+            self._found[f"{output.layer}/{output.name}"] = self.store.lookup_many(
+                output.layer, output.name, hashes
+            )
+
+    def _inputs(self, task: Task, partition: Partition) -> dict[Any, Dataset]:
+        """Heads of the parents; a task across symbols takes those that exist."""
+        inputs: dict[Any, Dataset] = {}
+        for frame_key, used, parent in task.parents(partition):
+            head = self._heads[used.layer, used.name].get(parent)
+            if head is not None:
+                inputs[frame_key] = head
+            elif not task.symbols:
+                raise DataError(
+                    f"{used.key} has no data for {'|'.join(parent)} yet; materialise it first"
+                )
+        if task.inputs and not inputs:
+            raise DataError(
+                f"{task.inputs[0].key} has no data for any of {', '.join(task.symbols)}"
+            )
+        return inputs
+
+    def materialise(self, task: Task, partition: Partition) -> list[dg.AssetMaterialization]:
+        """Publish or confirm one partition of a task; its events, one per output."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._materialise(task, partition)
+            except HeadConflictError:
+                if attempt == ATTEMPTS:
+                    raise
+                self._refresh(task, partition)
+        raise AssertionError("unreachable")
+
+    def _refresh(self, task: Task, partition: Partition) -> None:
+        self._frames = (None, {})
+        for _, used, parent in task.parents(partition):
+            self._heads[used.layer, used.name] |= self.store.heads(used.layer, used.name, [parent])
+        for ref in task.refs(partition):
+            head = self.store.head(ref)
+            if head is not None:
+                self._standing[ref.asset_key][partition] = head
+        self._found = {key: {} for key in self._found}
+
+    def _materialise(self, task: Task, partition: Partition) -> list[dg.AssetMaterialization]:
+        started = time.perf_counter()
+        inputs = self._inputs(task, partition)
+        fetched = task.fetch(*partition) if task.fetch else None
+        if fetched is not None:
+            identity = task.fetched_identity(partition, fetched)
+        else:
+            identity = task.identity(partition, inputs)
+        standing = {
+            ref.asset_key: self._standing[ref.asset_key].get(partition)
+            for ref in task.refs(partition)
+        }
+        found = self._lookup(task, partition, identity)
+        if found:
+            datasets = {
+                key: self.store.adopt(dataset, expected=standing[key])
+                for key, dataset in found.items()
+            }
+            reasons = ["identical code, parameters and inputs"]
+        else:
+            reasons = explain_miss(standing[task.names()[0]], identity, forced=self.force)
+            datasets = self._compute(task, partition, identity, inputs, fetched, standing)
+        seconds = time.perf_counter() - started
+        provenance = self._provenance(task, partition, inputs)
+        return [
+            partition_event(
+                dg.AssetKey(key.split("/")),
+                partition_key(*partition),
+                data_version=dataset.version_hash,
+                code_version=task.code_version,
+                provenance=provenance,
+                metadata=event_metadata(
+                    self.store, dataset, hit=bool(found), reasons=reasons, seconds=seconds
+                ),
+                backfill_id=self.context.run.tags.get("dagster/backfill"),
+            )
+            for key, dataset in datasets.items()
+        ]
+
+    def _lookup(self, task: Task, partition: Partition, identity: Identity) -> dict[str, Dataset]:
+        """The datasets of all outputs if every one exists already, else nothing."""
+        if self.force:
+            return {}
+        found: dict[str, Dataset] = {}
+        for ref in task.refs(partition):
+            dataset = self._found.get(ref.asset_key, {}).get(partition)
+            if dataset is None or dataset.version_hash != identity.version_hash:
+                dataset = self.store.lookup(ref, identity.version_hash)
+            if dataset is None:
+                return {}
+            found[ref.asset_key] = dataset
+        return found
+
+    def _compute(
+        self,
+        task: Task,
+        partition: Partition,
+        identity: Identity,
+        inputs: Mapping[Any, Dataset],
+        fetched: pd.DataFrame | None,
+        standing: Mapping[str, Dataset | None],
+    ) -> dict[str, Dataset]:
+        if fetched is not None:
+            frames: Mapping[Any, pd.DataFrame] = {task.names()[0]: fetched}
+        else:
+            frames = self._read(task, partition, inputs)
+        job = Job(*partition, identity, frames, inputs, self.context.log.info)
+        products = task.compute(job)
+        published: dict[str, Dataset] = {}
+        for ref, definition in zip(task.refs(partition), task.outputs, strict=True):
+            product = products[ref.asset_key]
+            published[ref.asset_key] = self.store.publish(
+                ref,
+                identity,
+                definition=definition,
+                frame=product.frame,
+                attachments=product.attachments,
+                summary=product.summary,
+                expected=standing[ref.asset_key],
+                force=self.force,
+            )
+            self._standing[ref.asset_key][partition] = published[ref.asset_key]
+        return published
+
+    def _read(
+        self, task: Task, partition: Partition, inputs: Mapping[Any, Dataset]
+    ) -> dict[Any, pd.DataFrame]:
+        """Input frames; those of one partition are shared by all tasks of the step."""
+        if self._frames[0] != partition:
+            self._frames = (partition, {})
+        cache = self._frames[1]
+        for frame_key, used, _ in task.parents(partition):
+            if frame_key not in inputs or not used.columns:
+                continue
+            wanted = self._columns_read_by_step(used.key) if frame_key == used.key else used.columns
+            if frame_key not in cache:
+                cache[frame_key] = self.store.read(inputs[frame_key], sorted(wanted))
+        return {
+            frame_key: cache[frame_key][list(used.columns)]
+            for frame_key, used, _ in task.parents(partition)
+            if frame_key in cache and frame_key in inputs
+        }
+
+    def _columns_read_by_step(self, parent: str) -> Iterable[str]:
+        return {
+            column
+            for task in self.tasks
+            for used in task.inputs
+            if used.key == parent
+            for column in used.columns
+        }
+
+    def _provenance(
+        self, task: Task, partition: Partition, inputs: Mapping[Any, Dataset]
+    ) -> list[Provenance]:
+        read: dict[dg.AssetKey, list[tuple[str, int | None]]] = {}
+        for frame_key, used, parent in task.parents(partition):
+            if frame_key in inputs:
+                pointer = self._pointers[used.layer, used.name].get(partition_key(*parent))
+                read.setdefault(used.asset_key, []).append(
+                    (inputs[frame_key].version_hash, pointer)
+                )
+        return [
+            Provenance(
+                parent=key,
+                data_version=versions[0][0] if len(versions) == 1 else _joined(versions),
+                storage_id=max((pointer for _, pointer in versions if pointer), default=None),
+            )
+            for key, versions in read.items()
+        ]
+
+
+def _joined(versions: Iterable[tuple[str, int | None]]) -> str:
+    return combine_digests(version for version, _ in versions)

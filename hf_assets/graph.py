@@ -1,0 +1,362 @@
+"""From items to tasks: what each declared asset reads, runs and yields.
+
+One function per layer, in the order in which data flows. A compute function here only hands frames
+to a plugin and wraps what comes back; formulas belong in ``hf_plugins``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from hf_assets import reports
+from hf_assets.project import Project
+from hf_assets.tasks import Input, Job, Product, Task
+from hf_plugins import market_data as market_data_view
+from hf_plugins import registry
+from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator
+from hf_plugins.models.artefact import pack
+from hf_plugins.timeframes import bars_per_year
+from hf_plugins.validation.labels import get_label
+from hf_plugins.validation.out_of_sample import assert_out_of_sample
+from hf_plugins.validation.walk_forward import prediction_report, walk_forward
+from hf_plugins.versioning import Implementation, implementation_of, sha256_hex
+from hf_resources.datasets import Definition
+
+ENRICHED = "market_data/enriched"
+BARS = "market_data/bars"
+RAW_COLUMNS = ("open", "high", "low", "close", "volume", "adjustment")
+PRICES = ("open", "high", "low", "close", "volume")
+
+
+def build_tasks(project: Project) -> list[Task]:
+    """All tasks of a project, parents before children."""
+    return [
+        _bars(project),
+        _enriched(),
+        *(_feature(project, name) for name in project.features),
+        *(_model(project, name) for name in project.models),
+        *(_signal(project, name) for name in project.signals),
+        *(_backtest(project, name) for name in project.strategies),
+        *(_report(project, name) for name in project.strategies),
+    ]
+
+
+# -------------------------------------------------------------------------------- market data
+
+
+def _bars(project: Project) -> Task:
+    declared = project.market_data.item
+
+    def fetch(symbol: str, timeframe: str) -> pd.DataFrame:
+        instrument = project.universe.get(symbol)
+        frame = project.sources[symbol].bars(instrument, timeframe)
+        if "adjustment" not in frame:
+            frame = frame.assign(adjustment=1.0)
+        return frame.loc[:, list(RAW_COLUMNS)]
+
+    def compute(job: Job) -> Mapping[str, Product]:
+        return {BARS: Product(job.frames[BARS])}
+
+    sources = {source.key: source for source in project.sources.values()}
+    definition = Definition(
+        layer="market_data",
+        name="bars",
+        plugin_key=declared.source,
+        parameters={key: source.parameters() for key, source in sorted(sources.items())},
+        description=declared.description,
+        family="source",
+    )
+    implementations = [
+        implementation_of(type(source).__module__, ("numpy", "pandas"))
+        for source in sources.values()
+    ]
+    return Task((definition,), (), _merged(*implementations), compute, fetch=fetch)
+
+
+def _enriched() -> Task:
+    def compute(job: Job) -> Mapping[str, Product]:
+        return {ENRICHED: Product(market_data_view.adjusted_bars(job.frames[BARS]))}
+
+    definition = Definition(
+        layer="market_data",
+        name="enriched",
+        plugin_key="market_data.adjusted",
+        parameters={},
+        description="Bars on a total-return basis, anchored at the first bar.",
+        family="view",
+    )
+    implementation = implementation_of(market_data_view.__name__, ("numpy", "pandas"))
+    return Task(
+        (definition,), (Input("market_data", "bars", RAW_COLUMNS),), implementation, compute
+    )
+
+
+# ----------------------------------------------------------------------------------- features
+
+
+def _feature(project: Project, name: str) -> Task:
+    component, plugin = project.features[name]
+    key = f"features/{name}"
+
+    def compute(job: Job) -> Mapping[str, Product]:
+        frame = plugin.compute(job.frames[ENRICHED][list(plugin.reads)])
+        return {key: Product(_checked(key, plugin, frame, job.frames[ENRICHED].index))}
+
+    definition = Definition(
+        layer="features",
+        name=name,
+        plugin_key=plugin.key,
+        parameters=plugin.parameters(),
+        description=component.item.description,
+        family=plugin.key.partition(".")[0],
+    )
+    inputs = (Input("market_data", "enriched", plugin.reads),)
+    return Task(
+        (definition,),
+        inputs,
+        implementation_of(type(plugin)),
+        compute,
+        schema_version=plugin.schema_version,
+    )
+
+
+def _checked(key: str, plugin: BaseFeature, frame: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
+    """Hold a plugin to its contract before anything of it is published."""
+    if not frame.index.equals(index):
+        raise TypeError(f"{key}: {plugin!r} changed the index; a feature keeps that of its input")
+    if tuple(frame.columns) != tuple(plugin.outputs):
+        raise TypeError(
+            f"{key}: {plugin!r} yielded columns {list(frame.columns)}, declared are "
+            f"{list(plugin.outputs)}"
+        )
+    return frame
+
+
+# ------------------------------------------------------------------------------------- models
+
+
+def _model(project: Project, name: str) -> Task:
+    component, scheme = project.models[name]
+    item = component.item
+    plugin_type = registry.models.get(item.plugin)
+    plugin = plugin_type(**item.params)
+    features = {feature: project.features[feature][1].outputs for feature in item.features}
+    columns = [column for outputs in features.values() for column in outputs]
+    models_key, predictions_key = f"models/{name}", f"predictions/{name}"
+
+    def compute(job: Job) -> Mapping[str, Product]:
+        X = pd.concat([job.frames[f"features/{feature}"] for feature in features], axis=1)[columns]
+        y = get_label(item.label)(job.frames[ENRICHED]["close"], item.horizon)
+        result = walk_forward(
+            lambda seed: plugin_type(seed=seed, **item.params),
+            X,
+            y,
+            horizon=item.horizon,
+            params=scheme,
+            seed=_seed(job),
+        )
+        report = prediction_report(result.predictions, horizon=item.horizon)
+        artefact = pack(
+            result.model,
+            columns=columns,
+            horizon=item.horizon,
+            label=item.label,
+            train_start=result.train_start,
+            train_end=result.train_end,
+        )
+        page = reports.model_report(name, result.folds, report).encode()
+        summary = {**report, "folds": len(result.folds), "features": columns}
+        return {
+            models_key: Product(
+                attachments={"model.zip": artefact, "report.md": page}, summary=summary
+            ),
+            predictions_key: Product(
+                result.predictions, attachments={"report.md": page}, summary=summary
+            ),
+        }
+
+    parameters = {
+        "params": plugin.parameters(),
+        "features": item.features,
+        "label": item.label,
+        "horizon": item.horizon,
+        "scope": item.scope,
+        "walk_forward": scheme.model_dump(mode="json"),
+    }
+    outputs = tuple(
+        Definition(
+            layer=layer,
+            name=name,
+            plugin_key=plugin.key,
+            parameters=parameters,
+            description=item.description,
+            family=plugin.key.partition(".")[0],
+        )
+        for layer in ("models", "predictions")
+    )
+    inputs = (
+        *(Input("features", feature, tuple(outputs)) for feature, outputs in features.items()),
+        Input("market_data", "enriched", ("close",)),
+    )
+    implementation = _merged(
+        implementation_of(plugin_type),
+        implementation_of("hf_plugins.validation.walk_forward", ("numpy", "pandas")),
+        implementation_of("hf_plugins.validation.labels", ("numpy", "pandas")),
+    )
+    return Task(outputs, inputs, implementation, compute, schema_version=plugin.schema_version)
+
+
+def _seed(job: Job) -> int:
+    """Seed of a partition: from what is computed, not from the rows it is computed on.
+
+    Seeding from the full version hash would redraw every past prediction whenever a bar is added.
+    """
+    identity = job.identity
+    return int(sha256_hex(f"{identity.code_version}|{job.symbol}|{job.timeframe}")[:8], 16)
+
+
+# ------------------------------------------------------------------------------------ signals
+
+
+def _signal(project: Project, name: str) -> Task:
+    component, plugin = project.signals[name]
+    key, predictions_key = f"signals/{name}", f"predictions/{component.item.model}"
+
+    def compute(job: Job) -> Mapping[str, Product]:
+        predictions = job.frames[predictions_key]
+        known = predictions[predictions["prediction"].notna().cummax()]
+        frame = plugin.generate(known[list(plugin.reads)])
+        frame = frame.assign(train_end=known["train_end"])
+        return {key: Product(frame, summary=_positions(frame["target"]))}
+
+    definition = Definition(
+        layer="signals",
+        name=name,
+        plugin_key=plugin.key,
+        parameters={"params": plugin.parameters(), "model": component.item.model},
+        description=component.item.description,
+        family=plugin.key.partition(".")[0],
+    )
+    columns = tuple(dict.fromkeys((*_read_by(plugin), "prediction", "train_end")))
+    return Task(
+        (definition,),
+        (Input("predictions", component.item.model, columns),),
+        implementation_of(type(plugin)),
+        compute,
+        schema_version=plugin.schema_version,
+    )
+
+
+def _read_by(plugin: BaseSignalGenerator) -> tuple[str, ...]:
+    return tuple(plugin.reads)
+
+
+def _positions(target: pd.Series) -> dict[str, float]:
+    return {
+        "long": float((target > 0).mean()),
+        "short": float((target < 0).mean()),
+        "flat": float((target == 0).mean()),
+    }
+
+
+# ---------------------------------------------------------------------------------- backtests
+
+
+def _backtest(project: Project, name: str) -> Task:
+    component, engine = project.strategies[name]
+    item = component.item
+    key, signal_key = f"backtests/{name}", f"signals/{item.signal}"
+
+    def compute(job: Job) -> Mapping[str, Product]:
+        signals, bars = job.frames[signal_key], job.frames[ENRICHED]
+        assert_out_of_sample(signals)
+        prices = bars.loc[signals.index[0] :, list(PRICES)]
+        calendar = project.universe.get(job.symbol).calendar
+        result = engine.run(
+            prices, signals[["target"]], bars_per_year=bars_per_year(calendar, job.timeframe)
+        )
+        attachments = {
+            "equity.svg": reports.equity_plot(result.equity["equity"], prices["close"]).encode(),
+            "trades.parquet": reports.table_bytes(result.trades),
+            "rejected.parquet": reports.table_bytes(result.rejected),
+        }
+        return {key: Product(result.equity, attachments, dict(result.metrics))}
+
+    definition = Definition(
+        layer="backtests",
+        name=name,
+        plugin_key=engine.key,
+        parameters={"params": engine.parameters(), "signal": item.signal},
+        description=item.description,
+        family="engine",
+    )
+    inputs = (
+        Input("signals", item.signal, ("target", "train_end")),
+        Input("market_data", "enriched", PRICES),
+    )
+    implementation = _merged(
+        _engine_implementation(engine),
+        implementation_of("hf_plugins.timeframes"),
+        implementation_of("hf_plugins.validation.out_of_sample"),
+    )
+    return Task(
+        (definition,),
+        inputs,
+        implementation,
+        compute,
+        schema_version=engine.schema_version,
+        local=lambda symbol: {"calendar": project.universe.get(symbol).calendar},
+    )
+
+
+def _engine_implementation(engine: BaseBacktestEngine) -> Implementation:
+    return implementation_of(type(engine))
+
+
+def _report(project: Project, name: str) -> Task:
+    component, _ = project.strategies[name]
+    item = component.item
+    key, backtest_key = f"reports/{name}", f"backtests/{name}"
+
+    def compute(job: Job) -> Mapping[str, Product]:
+        rows = {
+            symbol: {**dataset.summary, "start": dataset.start_date, "end": dataset.end_date}
+            for (_, symbol), dataset in job.inputs.items()
+        }
+        missing = [symbol for symbol in item.universe if symbol not in rows]
+        page = reports.leaderboard(rows, missing).encode()
+        curves = {symbol: frame["equity"] for (_, symbol), frame in job.frames.items()}
+        attachments = {
+            "leaderboard.md": page,
+            "equity.svg": reports.comparison_plot(curves).encode(),
+        }
+        summary: dict[str, Any] = {"symbols": len(rows), "missing": missing}
+        return {key: Product(attachments=attachments, summary=summary)}
+
+    definition = Definition(
+        layer="reports",
+        name=name,
+        plugin_key="report.leaderboard",
+        parameters={"universe": item.universe, "strategy": backtest_key},
+        description=item.description,
+        family="report",
+    )
+    return Task(
+        (definition,),
+        (Input("backtests", name, ("equity",)),),
+        implementation_of(reports.__name__),
+        compute,
+        symbols=tuple(item.universe),
+    )
+
+
+def _merged(*parts: Implementation) -> Implementation:
+    modules: dict[str, str] = {}
+    libraries: dict[str, str] = {}
+    for part in parts:
+        modules |= part.modules
+        libraries |= part.libraries
+    return Implementation(dict(sorted(modules.items())), dict(sorted(libraries.items())))

@@ -1,0 +1,101 @@
+"""What a user writes: one pydantic model per kind of YAML document.
+
+Fields are flat, strict and documented here once; the components, the error messages, ``dg check``
+and the docs all read these models. Nothing here computes or touches Dagster.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hf_plugins.base import Params
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        description="Lower-case letters, digits and underscores; the last part of the asset key.",
+    ),
+]
+Owner = Annotated[str, Field(description="An e-mail address, or team:NAME.")]
+PARAMS = "Parameters of the plugin; see `hf plugins list`."
+Description = Annotated[str, Field(description="Prose for people; changing it recomputes nothing.")]
+
+
+class Item(Params):
+    """What every document has."""
+
+    name: Name
+    description: Description = ""
+    owner: Owner = "team:research"
+
+
+class MarketDataItem(Item):
+    """Where the bars come from."""
+
+    name: Name = "bars"
+    source: Annotated[str, Field(description="Key of a market data source.")]
+    params: dict[str, Any] = Field(default={}, description="Parameters of the source.")
+
+
+class FeatureItem(Item):
+    """One feature: a plugin with its parameters, for every symbol and timeframe."""
+
+    plugin: Annotated[str, Field(description="Key of a feature plugin.")]
+    params: dict[str, Any] = Field(default={}, description=PARAMS)
+
+
+class ModelItem(Item):
+    """One model: features in, out-of-sample predictions and an artefact out."""
+
+    plugin: Annotated[str, Field(description="Key of a model plugin.")]
+    params: dict[str, Any] = Field(default={}, description=PARAMS)
+    features: Annotated[list[str], Field(min_length=1, description="Names of features.")]
+    label: Annotated[str, Field(description="What is predicted.")] = "forward_return"
+    horizon: Annotated[int, Field(ge=1, description="Bars that the label covers: (t, t+horizon].")]
+    scope: Annotated[
+        Literal["symbol"], Field(description="One model per symbol and timeframe.")
+    ] = "symbol"
+    scheme: Annotated[
+        Literal["expanding", "rolling"], Field(description="Training window of the walk-forward.")
+    ] = "expanding"
+    min_train: Annotated[int, Field(ge=2, description="Rows before the first prediction.")] = 120
+    refit_every: Annotated[int, Field(ge=1, description="Rows predicted per fit.")] = 63
+    train_window: Annotated[
+        int | None, Field(ge=2, description="Rows of a rolling training window.")
+    ] = None
+    gap: Annotated[
+        int | None,
+        Field(ge=1, description="Rows between training and test; at least the horizon."),
+    ] = None
+
+
+class SignalItem(Item):
+    """One signal: target positions from a model's out-of-sample predictions."""
+
+    plugin: Annotated[str, Field(description="Key of a signal plugin.")]
+    params: dict[str, Any] = Field(default={}, description=PARAMS)
+    model: Annotated[str, Field(description="Name of a model.")]
+
+
+class StrategyItem(Item):
+    """One strategy: a signal traded over a universe, backtested with costs."""
+
+    universe: Annotated[list[str], Field(min_length=1, description="Symbols to trade.")]
+    timeframe: Annotated[str, Field(description="Timeframe to trade.")]
+    signal: Annotated[str, Field(description="Name of a signal.")]
+    engine: Annotated[str, Field(description="Key of an engine plugin.")] = "core"
+    capital: Annotated[float, Field(gt=0, description="Starting equity of each backtest.")] = (
+        100_000.0
+    )
+    commission: Annotated[
+        float, Field(ge=0, lt=1, description="Fraction of traded value; 0 means none.")
+    ] = 0.0005
+    slippage: Annotated[
+        float, Field(ge=0, lt=1, description="Fraction of price lost on each fill; 0 means none.")
+    ] = 0.0005
+    engine_params: dict[str, Any] = Field(
+        default={}, description="Further parameters of the engine plugin."
+    )

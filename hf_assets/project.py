@@ -1,0 +1,194 @@
+"""All documents together: references resolved, plugins instantiated, contradictions found.
+
+Whatever a single document cannot know about itself is checked here, once, before any asset exists.
+Each error is one sentence that names file and line, item, field, what is allowed and the nearest
+match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from hf_assets.components import (
+    Feature,
+    ItemComponent,
+    MarketData,
+    Model,
+    Signal,
+    Strategy,
+)
+from hf_plugins import registry
+from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Plugin
+from hf_plugins.errors import ConfigurationError, unknown
+from hf_plugins.registry import PluginRegistry
+from hf_plugins.validation.labels import LABELS
+from hf_plugins.validation.walk_forward import WalkForwardParams
+from hf_resources.instruments import Universe, load_universe
+from hf_resources.sources.base import Source, create_source, source_keys
+
+UNIVERSE_FILE = "universe.yaml"
+
+C = TypeVar("C", bound=ItemComponent)
+P = TypeVar("P", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Project:
+    """The declared items, each with the plugin instance that its parameters make."""
+
+    universe: Universe
+    market_data: MarketData
+    sources: Mapping[str, Source]
+    features: Mapping[str, tuple[Feature, BaseFeature]]
+    models: Mapping[str, tuple[Model, WalkForwardParams]]
+    signals: Mapping[str, tuple[Signal, BaseSignalGenerator]]
+    strategies: Mapping[str, tuple[Strategy, BaseBacktestEngine]]
+
+
+def load_project(tree: dg.ComponentTree) -> Project:
+    """Collect and cross-check all items of a component tree.
+
+    Raises:
+        ConfigurationError: the first contradiction found.
+    """
+    universe = load_universe(Path(tree.defs_module_path) / UNIVERSE_FILE, sources=source_keys())
+    market_data = _single_market_data(tree)
+    features = {
+        name: (component, _plugin(component, registry.features, component.item.params))
+        for name, component in _by_name(tree, Feature).items()
+    }
+    models = {
+        name: (component, _model_scheme(component, features))
+        for name, component in _by_name(tree, Model).items()
+    }
+    signals = {
+        name: (component, _plugin(component, registry.signals, component.item.params))
+        for name, component in _by_name(tree, Signal).items()
+    }
+    for component, _ in signals.values():
+        _known(component, "model", [component.item.model], models)
+    strategies = {
+        name: (component, _engine(component, signals, universe))
+        for name, component in _by_name(tree, Strategy).items()
+    }
+    sources = _sources(market_data, universe)
+    return Project(universe, market_data, sources, features, models, signals, strategies)
+
+
+def _single_market_data(tree: dg.ComponentTree) -> MarketData:
+    found = tree.get_all_components(MarketData)
+    if not found:
+        raise ConfigurationError(
+            "no market data is declared: add one document of `type: hf_assets.MarketData` with "
+            f"`source`; allowed sources: {', '.join(source_keys())}"
+        )
+    if len(found) > 1:
+        places = " and ".join(component.origin.at() for component in found)
+        raise ConfigurationError(f"market data is declared more than once: at {places}")
+    return found[0]
+
+
+def _sources(market_data: MarketData, universe: Universe) -> dict[str, Source]:
+    """The source of each symbol: the one declared, unless the instrument names another."""
+    item = market_data.item
+    default = _told(market_data, "source", lambda: create_source(item.source, item.params))
+    return {
+        instrument.symbol: create_source(instrument.source) if instrument.source else default
+        for instrument in universe.instruments
+    }
+
+
+def _by_name(tree: dg.ComponentTree, kind: type[C]) -> dict[str, C]:
+    found: dict[str, C] = {}
+    for component in tree.get_all_components(kind):
+        twin = found.get(component.item.name)
+        if twin is not None:
+            raise ConfigurationError(
+                f"{component.origin.at('name')}: {kind.__name__} '{component.item.name}' is "
+                f"declared twice; the other one is at {twin.origin.at('name')}"
+            )
+        found[component.item.name] = component
+    return dict(sorted(found.items()))
+
+
+def _plugin(component: Any, plugins: PluginRegistry[P], params: Mapping[str, Any]) -> P:
+    cls = _told(component, "plugin", lambda: plugins.get(component.item.plugin))
+    return _told(component, "params", lambda: cls(**params))
+
+
+def _told(component: ItemComponent, field: str, make: Any) -> Any:
+    """Run ``make``; put file, line and item before the sentence of an error."""
+    try:
+        return make()
+    except ConfigurationError as error:
+        kind, name = type(component).__name__, component.item.name
+        where = component.origin.at(field)
+        raise ConfigurationError(f"{where}: {kind} '{name}', field '{field}': {error}") from None
+
+
+def _known(component: ItemComponent, field: str, names: list[str], allowed: Iterable[str]) -> None:
+    def check() -> None:
+        for name in names:
+            if name not in allowed:
+                raise ConfigurationError(unknown(field.removesuffix("s"), name, allowed))
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ConfigurationError(f"'{min(repeated)}' is listed more than once")
+
+    _told(component, field, check)
+
+
+def _model_scheme(
+    component: Model, features: Mapping[str, tuple[Feature, BaseFeature]]
+) -> WalkForwardParams:
+    item = component.item
+    _plugin(component, registry.models, item.params)
+    _known(component, "features", item.features, features)
+    _known(component, "label", [item.label], LABELS)
+    owners: dict[str, str] = {}
+    for name in item.features:
+        for column in features[name][1].outputs:
+            if column in owners:
+                raise ConfigurationError(
+                    f"{component.origin.at('features')}: Model '{item.name}', field 'features': "
+                    f"'{owners[column]}' and '{name}' both yield column '{column}'; drop one"
+                )
+            owners[column] = name
+    chosen = {
+        "scheme": item.scheme,
+        "min_train": item.min_train,
+        "refit_every": item.refit_every,
+        "train_window": item.train_window,
+        "gap": item.gap if item.gap is not None else item.horizon,
+    }
+    if chosen["gap"] < item.horizon:
+        raise ConfigurationError(
+            f"{component.origin.at('gap')}: Model '{item.name}', field 'gap' is {item.gap}; it "
+            f"must be at least the label horizon of {item.horizon}, or training labels would reach "
+            "into the test rows"
+        )
+    return _told(component, "scheme", lambda: WalkForwardParams(**chosen))
+
+
+def _engine(
+    component: Strategy,
+    signals: Mapping[str, tuple[Signal, BaseSignalGenerator]],
+    universe: Universe,
+) -> BaseBacktestEngine:
+    item = component.item
+    _known(component, "signal", [item.signal], signals)
+    _known(component, "universe", item.universe, universe.symbols)
+    _known(component, "timeframe", [item.timeframe], universe.timeframes)
+    engine = _told(component, "engine", lambda: registry.engines.get(item.engine))
+    params = {
+        "capital": item.capital,
+        "commission": item.commission,
+        "slippage": item.slippage,
+        **item.engine_params,
+    }
+    return _told(component, "engine_params", lambda: engine(**params))

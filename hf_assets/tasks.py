@@ -1,0 +1,189 @@
+"""What one asset needs and makes, as data: the unit that the guard, the sweep and the CLI share.
+
+A task knows its inputs, its plugin and its code version, and can tell the identity that a partition
+would have now without loading anything. How a task is executed belongs in
+:mod:`hf_assets.execution`; which tasks exist, in :mod:`hf_assets.graph`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from hf_assets.partitions import WHOLE_UNIVERSE
+from hf_plugins.errors import DataError, unknown
+from hf_plugins.versioning import (
+    Identity,
+    Implementation,
+    InputVersion,
+    code_version,
+    frame_digests,
+    source_fingerprint,
+)
+from hf_resources.datasets import Dataset, DatasetRef, Definition, Layer
+
+Partition = tuple[str, str]
+"""Symbol and timeframe."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A parent asset and the columns of it that are read; nothing else is loaded or hashed."""
+
+    layer: Layer
+    name: str
+    columns: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Asset key as text."""
+        return f"{self.layer}/{self.name}"
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """Asset key."""
+        return dg.AssetKey([self.layer, self.name])
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a computation yields for one output.
+
+    ``attachments`` whose names end in ``.svg`` or ``.md`` are shown on the asset's page.
+    ``summary`` holds small JSON values; numbers in it become plots over time.
+    """
+
+    frame: pd.DataFrame | None = None
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One partition of one task, ready to compute.
+
+    ``frames``: the input frames by asset key; by ``(asset key, symbol)`` where the task looks
+    across symbols.
+    """
+
+    symbol: str
+    timeframe: str
+    identity: Identity
+    frames: Mapping[Any, pd.DataFrame]
+    inputs: Mapping[Any, Dataset]
+    log: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One asset, or several that one computation yields.
+
+    ``fetch`` marks a root: its input comes from outside, and its identity is that of what came.
+    ``symbols`` is set for tasks that look across symbols.
+    """
+
+    outputs: tuple[Definition, ...]
+    inputs: tuple[Input, ...]
+    implementation: Implementation
+    compute: Callable[[Job], Mapping[str, Product]]
+    schema_version: int = 1
+    fetch: Callable[[str, str], pd.DataFrame] | None = None
+    symbols: tuple[str, ...] = ()
+    local: Callable[[str], Mapping[str, Any]] | None = None
+    """What the instrument of a partition adds to the parameters, such as its calendar."""
+
+    @property
+    def plugin_key(self) -> str:
+        """Key of the plugin that computes."""
+        return self.outputs[0].plugin_key
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Everything in YAML that decides the result, after defaults."""
+        return self.outputs[0].parameters
+
+    @cached_property
+    def code_version(self) -> str:
+        """Hash of plugin, parameters, implementation and schema."""
+        return code_version(self.plugin_key, self.params, self.implementation, self.schema_version)
+
+    def names(self) -> list[str]:
+        """Asset keys of the outputs, as text."""
+        return [f"{output.layer}/{output.name}" for output in self.outputs]
+
+    def asset_keys(self) -> list[dg.AssetKey]:
+        """Asset keys of the outputs."""
+        return [dg.AssetKey([output.layer, output.name]) for output in self.outputs]
+
+    def refs(self, partition: Partition) -> list[DatasetRef]:
+        """The datasets of a partition."""
+        return [DatasetRef(output.layer, output.name, *partition) for output in self.outputs]
+
+    def parents(self, partition: Partition) -> list[tuple[Any, Input, Partition]]:
+        """Which parent partitions are read, each with the key it has in :attr:`Job.frames`."""
+        if partition[0] != WHOLE_UNIVERSE:
+            return [(used.key, used, partition) for used in self.inputs]
+        return [
+            ((used.key, symbol), used, (symbol, partition[1]))
+            for used in self.inputs
+            for symbol in self.symbols
+        ]
+
+    def identity(self, partition: Partition, inputs: Mapping[Any, Dataset]) -> Identity:
+        """What the partition would be now, from the heads of its parents; loads no data.
+
+        Raises:
+            DataError: a parent lacks a column that the task reads.
+        """
+        used = {}
+        for frame_key, needed, parent_partition in self.parents(partition):
+            dataset = inputs.get(frame_key)
+            if dataset is None:
+                continue
+            name = (
+                needed.key if isinstance(frame_key, str) else f"{needed.key}|{parent_partition[0]}"
+            )
+            used[name] = InputVersion(dataset.version_hash, _digests(dataset, needed))
+        spans = [(d.start_date, d.end_date) for d in inputs.values() if d.start_date and d.end_date]
+        start = min((span[0] for span in spans if span[0]), default=None)
+        end = max((span[1] for span in spans if span[1]), default=None)
+        return self._identity(partition, used, start, end)
+
+    def fetched_identity(self, partition: Partition, frame: pd.DataFrame) -> Identity:
+        """Identity of a root's partition: that of the rows that came."""
+        digests = frame_digests(frame)
+        used = {self.plugin_key: InputVersion("", digests)}
+        return self._identity(partition, used, frame.index[0], frame.index[-1])
+
+    def _identity(
+        self, partition: Partition, used: Mapping[str, InputVersion], start: Any, end: Any
+    ) -> Identity:
+        return Identity(
+            plugin_key=self.plugin_key,
+            params={**self.params, **(self.local(partition[0]) if self.local else {})},
+            symbol=partition[0],
+            timeframe=partition[1],
+            start_date=start.isoformat() if start is not None else "",
+            end_date=end.isoformat() if end is not None else "",
+            source_fingerprint=source_fingerprint(used),
+            code_version=self.code_version,
+            implementation=self.implementation,
+            schema_version=self.schema_version,
+            inputs=used,
+        )
+
+
+def _digests(dataset: Dataset, needed: Input) -> dict[str, str]:
+    if not needed.columns:
+        # Datasets without a frame (and those read whole) are identified by their version.
+        return {"": dataset.version_hash}
+    missing = [name for name in needed.columns if name not in dataset.column_digests]
+    if missing:
+        available = [name for name in dataset.column_digests if name != "timestamp"]
+        raise DataError(f"{needed.key}: {unknown('column', missing[0], available)}")
+    return {name: dataset.column_digests[name] for name in ("timestamp", *needed.columns)}

@@ -1,0 +1,1 @@
+"""Honest research: labels, walk-forward predictions, and the refusal of in-sample backtests."""

@@ -1,0 +1,265 @@
+"""Tables of the catalog, as SQLAlchemy models.
+
+Columns and constraints belong here, written once in abstract rows; how a database is opened is in
+``engine``, how an existing one is brought up to date is in ``migrations`` (a test holds the two
+together). Definitions and heads are mutable and carry a ``version`` for optimistic locking; rows of
+datasets are written once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, NamedTuple
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+from hf_resources.datasets import Layer
+
+# SQLite counts a 64-bit rowid only in a column called INTEGER.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC times on both sides; SQLite, which has no such type, keeps them without a zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; they would mean different moments on different machines."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"time {value} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Attach the zone that SQLite dropped."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def now() -> datetime:
+    """Time of a row; never part of anything that is hashed."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Names constraints, so that migrations can address them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class Versioned:
+    """A mutable row: a write that is based on an older version fails."""
+
+    version: Mapped[int] = mapped_column()
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805  (declared_attr passes the class)
+        return {"version_id_col": cls.version}
+
+
+class DefinitionRow(Versioned, Base):
+    """What the YAML declares under a name."""
+
+    __abstract__ = True
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    family: Mapped[str] = mapped_column(String(100))
+    description: Mapped[str] = mapped_column(Text)
+    plugin_key: Mapped[str] = mapped_column(String(200))
+    parameters: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class DatasetRow(Base):
+    """One immutable version of a series; long columns last, so that a lookup need not reach them.
+
+    ``storage_path`` and the paths in ``chunks`` and ``attachments`` are relative to the lake, which
+    may therefore be moved.
+    """
+
+    __abstract__ = True
+
+    definition_table: ClassVar[str]
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(100))
+    timeframe: Mapped[str] = mapped_column(String(10))
+    version_hash: Mapped[str] = mapped_column(String(64))
+    generation: Mapped[int]
+    code_version: Mapped[str] = mapped_column(String(64))
+    source_fingerprint: Mapped[str] = mapped_column(String(64))
+    start_date: Mapped[datetime | None]
+    end_date: Mapped[datetime | None]
+    row_count: Mapped[int] = mapped_column(BigInteger)
+    storage_path: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    columns: Mapped[list[Any]]
+    column_digests: Mapped[dict[str, Any]]
+    attachments: Mapped[dict[str, Any]]
+    summary: Mapped[dict[str, Any]]
+    identity: Mapped[dict[str, Any]]
+    chunks: Mapped[list[Any]] = mapped_column(deferred=True)
+
+    @declared_attr
+    def definition_id(cls) -> Mapped[int]:  # noqa: N805
+        """Row of the layer's definition table."""
+        return mapped_column(ForeignKey(f"{cls.definition_table}.id"), sort_order=-1)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805
+        # The index of this constraint is the one that lookups use.
+        unique = ("definition_id", "symbol", "timeframe", "version_hash", "generation")
+        return (UniqueConstraint(*unique, name=f"uq_{cls.__tablename__}_version"),)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Feature(DefinitionRow):
+    """A feature that the YAML declares."""
+
+    __tablename__ = "features"
+
+
+class Model(DefinitionRow):
+    """A model; its out-of-sample predictions belong to the same row."""
+
+    __tablename__ = "models"
+
+
+class SignalLogic(DefinitionRow):
+    """A rule that turns predictions into target positions."""
+
+    __tablename__ = "signal_logics"
+
+
+class Strategy(DefinitionRow):
+    """A universe, a signal, an engine and its costs."""
+
+    __tablename__ = "strategies"
+
+
+class MarketDataSource(DefinitionRow):
+    """A source of bars, or a step that enriches them."""
+
+    __tablename__ = "market_data_sources"
+
+
+class Report(DefinitionRow):
+    """A report about what is stored."""
+
+    __tablename__ = "reports"
+
+
+class MarketData(DatasetRow):
+    """Bars of one instrument."""
+
+    __tablename__ = "market_data"
+    definition_table = "market_data_sources"
+
+
+class FeatureDataset(DatasetRow):
+    """Values of one feature."""
+
+    __tablename__ = "feature_datasets"
+    definition_table = "features"
+
+
+class ModelVersion(DatasetRow):
+    """A fitted model, as an attachment, with what it was fitted on."""
+
+    __tablename__ = "model_versions"
+    definition_table = "models"
+
+
+class PredictionDataset(DatasetRow):
+    """Out-of-sample predictions."""
+
+    __tablename__ = "prediction_datasets"
+    definition_table = "models"
+
+
+class SignalDataset(DatasetRow):
+    """Target positions."""
+
+    __tablename__ = "signal_datasets"
+    definition_table = "signal_logics"
+
+
+class Backtest(DatasetRow):
+    """An equity curve; metrics are its summary."""
+
+    __tablename__ = "backtests"
+    definition_table = "strategies"
+
+
+class ReportDataset(DatasetRow):
+    """The tables of a report."""
+
+    __tablename__ = "report_datasets"
+    definition_table = "reports"
+
+
+class Head(Versioned, Base):
+    """The current version of a series. ``dataset_id`` is a row of the layer's own table."""
+
+    __tablename__ = "heads"
+
+    layer: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(100), primary_key=True)
+    timeframe: Mapped[str] = mapped_column(String(10), primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(Key)
+    version_hash: Mapped[str] = mapped_column(String(64))
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class Tables(NamedTuple):
+    """The two tables of a layer.
+
+    ``owner``: publishing to this layer updates the definition; otherwise it only makes sure that
+    there is one, so that two layers which share a definition do not overwrite each other's.
+    """
+
+    definition: type[DefinitionRow]
+    dataset: type[DatasetRow]
+    owner: bool = True
+
+
+TABLES: Final[dict[Layer, Tables]] = {
+    "market_data": Tables(MarketDataSource, MarketData),
+    "features": Tables(Feature, FeatureDataset),
+    "models": Tables(Model, ModelVersion),
+    "predictions": Tables(Model, PredictionDataset, owner=False),
+    "signals": Tables(SignalLogic, SignalDataset),
+    "backtests": Tables(Strategy, Backtest),
+    "reports": Tables(Report, ReportDataset),
+}

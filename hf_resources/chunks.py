@@ -1,0 +1,216 @@
+"""Calendar-aligned chunks: how a dataset is cut, named and compared with an older one.
+
+Only arithmetic on frames, labels and digests belongs here; encoding is in ``parquet``, objects are
+in ``lake``, rows are in ``catalog``. A chunk's boundaries depend on the calendar alone, so a longer
+dataset of the same series has the same first chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from hf_plugins.errors import DataError
+from hf_plugins.timeframes import duration
+from hf_plugins.versioning import combine_digests, frame_digests
+
+Period = Literal["month", "quarter", "year", "decade", "century"]
+
+# Sized for 10^4 to 10^5 rows in a chunk of a market that never closes.
+PERIODS: Final[dict[str, Period]] = {
+    "1m": "month",
+    "5m": "quarter",
+    "15m": "year",
+    "30m": "year",
+    "1h": "year",
+    "4h": "decade",
+    "1d": "century",
+}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One stored piece of a dataset.
+
+    Attributes:
+        label: calendar period, such as ``2013-02``, ``2013-Q1``, ``2013``, ``201x``, ``20xx``.
+        rows: number of rows, at least one.
+        start: first timestamp.
+        end: last timestamp.
+        path: object in the lake; empty for a chunk that is only described.
+        digests: digest of each column, the index under ``timestamp``.
+    """
+
+    label: str
+    rows: int
+    start: datetime
+    end: datetime
+    path: str
+    digests: dict[str, str]
+
+    @property
+    def content_digest(self) -> str:
+        """One digest over all columns, whatever their order."""
+        return combine_digests(f"{name}={digest}" for name, digest in sorted(self.digests.items()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, as kept in the catalog."""
+        return {
+            **asdict(self),
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Chunk:
+        """Inverse of :meth:`to_json`."""
+        start, end = (datetime.fromisoformat(value[name]) for name in ("start", "end"))
+        return cls(**{**value, "start": start, "end": end})
+
+
+def split(frame: pd.DataFrame, timeframe: str) -> list[tuple[str, pd.DataFrame]]:
+    """Cut a frame at the calendar boundaries of its timeframe; pieces are labelled, in order.
+
+    Raises:
+        ConfigurationError: the timeframe is unknown.
+    """
+    duration(timeframe)  # one sentence for an unknown timeframe, everywhere
+    if not len(frame.index):
+        return []
+    months = _months(pd.DatetimeIndex(frame.index))
+    periods = months // _MONTHS[PERIODS[timeframe]]
+    starts = np.flatnonzero(np.diff(periods, prepend=periods[0] - 1))
+    ends = [*starts[1:], len(frame)]
+    return [
+        (_label(int(months[first]), PERIODS[timeframe]), frame.iloc[first:last])
+        for first, last in zip(starts, ends, strict=True)
+    ]
+
+
+def describe(frame: pd.DataFrame, timeframe: str) -> list[tuple[Chunk, pd.DataFrame]]:
+    """Cut a frame and take the digests of each piece; paths are left empty."""
+    pieces = []
+    for label, part in split(frame, timeframe):
+        start, end = (_datetime(part.index[position]) for position in (0, -1))
+        pieces.append((Chunk(label, len(part), start, end, "", frame_digests(part)), part))
+    return pieces
+
+
+def column_digests(chunks: Sequence[Chunk], columns: Iterable[str]) -> dict[str, str]:
+    """Digest of each column of a dataset, the index under ``timestamp``: labels and chunk digests.
+
+    Made from the chunks, so that it can be had without reading data, and so that the part which an
+    appended dataset shares with its predecessor is recognisable chunk by chunk.
+    """
+    return {
+        name: combine_digests(f"{chunk.label}={chunk.digests[name]}" for chunk in chunks)
+        for name in ["timestamp", *columns]
+    }
+
+
+def common_prefix(
+    old: Sequence[Chunk], new: Sequence[Chunk], columns: Iterable[str] | None = None
+) -> int:
+    """Number of leading chunks that are equal in label, times and ``columns`` (all by default)."""
+    names = None if columns is None else list(columns)
+    count = 0
+    for left, right in zip(old, new, strict=False):
+        if left.label != right.label or not _same(left.digests, right.digests, names):
+            break
+        count += 1
+    return count
+
+
+def grew(
+    old: Sequence[Chunk],
+    new: Sequence[Chunk],
+    load: Callable[[Chunk], pd.DataFrame],
+    columns: Iterable[str] | None = None,
+) -> bool:
+    """Whether ``new`` is ``old`` with rows appended (none counts), in ``columns`` and in time.
+
+    Exact: full chunks are compared by digest, and the last chunk of ``old``, which may have been
+    partial, with the digest of as many rows at the start of its successor.
+
+    Args:
+        old: chunks of the older dataset.
+        new: chunks of the newer dataset.
+        load: yields the rows of a chunk of ``new``; called once at most.
+        columns: the columns that matter; those of ``old`` by default.
+
+    Raises:
+        DataError: ``columns`` names one that ``old`` does not have.
+    """
+    if not old:
+        return True
+    last = old[-1]
+    names = [name for name in (columns or last.digests) if name != "timestamp"]
+    if missing := [name for name in names if name not in last.digests]:
+        raise DataError(f"cannot compare the columns {missing}: the older dataset lacks them")
+    same = common_prefix(old, new, names)
+    if same == len(old):
+        return True
+    if same < len(old) - 1 or same >= len(new):
+        return False
+    candidate = new[same]
+    if candidate.label != last.label or candidate.rows <= last.rows:
+        return False
+    rows = load(candidate).iloc[: last.rows]
+    if not set(names) <= set(rows.columns):
+        return False
+    return _same(last.digests, frame_digests(rows[names]), names)
+
+
+def frame_grew(
+    old: Sequence[Chunk],
+    frame: pd.DataFrame,
+    timeframe: str,
+    columns: Iterable[str] | None = None,
+) -> bool:
+    """:func:`grew`, for a canonical frame that is not stored yet."""
+    pieces = describe(frame, timeframe)
+    parts = {chunk.label: part for chunk, part in pieces}
+    return grew(old, [chunk for chunk, _ in pieces], lambda chunk: parts[chunk.label], columns)
+
+
+_MONTHS: Final[dict[Period, int]] = {
+    "month": 1,
+    "quarter": 3,
+    "year": 12,
+    "decade": 120,
+    "century": 1200,
+}
+
+
+def _months(index: pd.DatetimeIndex) -> np.ndarray:
+    naive = index.tz_convert("UTC").tz_localize(None).to_numpy()
+    return naive.astype("datetime64[M]").astype("int64") + 1970 * 12
+
+
+def _label(months: int, period: Period) -> str:
+    year, month = divmod(months, 12)
+    return {
+        "month": f"{year:04d}-{month + 1:02d}",
+        "quarter": f"{year:04d}-Q{month // 3 + 1}",
+        "year": f"{year:04d}",
+        "decade": f"{year // 10:03d}x",
+        "century": f"{year // 100:02d}xx",
+    }[period]
+
+
+def _same(left: dict[str, str], right: dict[str, str], names: list[str] | None) -> bool:
+    if names is None:
+        return left == right
+    return all(left.get(name) == right.get(name) for name in ["timestamp", *names])
+
+
+def _datetime(stamp: Any) -> datetime:
+    # Bars open on whole seconds; what is below a microsecond would only make a warning.
+    moment = pd.Timestamp(stamp).floor("us").to_pydatetime()
+    assert isinstance(moment, datetime)  # noqa: S101  (an index that was checked has no NaT)
+    return moment

@@ -1,0 +1,178 @@
+"""The contract of a source of bars, and the registry of sources.
+
+A source answers one question: the bars of an instrument in a timeframe between two instants, as the
+vendor has them. It knows the vendor's labels, clocks and paging, and nothing of the lake. What all
+sources owe to the platform is checked in :mod:`hf_resources.sources.canonical`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from hf_plugins.base import Params
+from hf_plugins.errors import ConfigurationError, unknown
+from hf_plugins.params import parse_params
+from hf_plugins.timeframes import duration
+from hf_resources.instruments import Instrument
+from hf_resources.sources.canonical import canonical_bars
+
+S = TypeVar("S", bound="type[Source]")
+
+
+class Source(ABC):
+    """A vendor, a folder of files or a sample; parameters are typed like those of a plugin."""
+
+    key: ClassVar[str] = ""
+    """Set by :func:`register_source`."""
+    Params: ClassVar[type[Params]] = Params
+
+    def __init__(self, **params: Any) -> None:
+        self.params = parse_params(f"source '{self.key}'", self.Params, params)
+
+    def parameters(self) -> dict[str, Any]:
+        """All parameters after defaults, as JSON-ready values."""
+        return self.params.model_dump(mode="json")
+
+    @abstractmethod
+    def timeframes(self, instrument: Instrument) -> tuple[str, ...]:
+        """The timeframes that can be fetched for the instrument, finest first; maybe none."""
+
+    @abstractmethod
+    def fetch(
+        self,
+        instrument: Instrument,
+        timeframe: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pd.DataFrame:
+        """The bars that open in ``[start, end)``, as the vendor has them.
+
+        Args:
+            instrument: what to fetch.
+            timeframe: one of :meth:`timeframes`.
+            start: first open time, timezone-aware; None means from the first bar there is.
+            end: open time to stop before, timezone-aware; None means to the last bar there is.
+
+        Returns:
+            Float64 columns open, high, low, close, volume, raw as traded, and ``adjustment`` where
+            the source knows it (see :func:`hf_plugins.market_data.adjusted_bars`); indexed by the
+            UTC open time (``DatetimeIndex`` named ``timestamp``). No rows where the window has no
+            bars.
+
+        Raises:
+            ConfigurationError: the source does not have that symbol or timeframe.
+            DataError: what the vendor has cannot be read as bars.
+        """
+
+    def origin(self, instrument: Instrument, timeframe: str) -> str:
+        """What to call this source in a message about these bars."""
+        del instrument, timeframe
+        return f"source '{self.key}'"
+
+    def bars(
+        self,
+        instrument: Instrument,
+        timeframe: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pd.DataFrame:
+        """:meth:`fetch`, checked and in canonical form; what the platform ingests.
+
+        Raises:
+            ConfigurationError: the source does not have that symbol or timeframe, or the window
+                lacks a time zone.
+            DataError: the bars break the contract, or there are none.
+        """
+        duration(timeframe)
+        for name, instant in (("start", start), ("end", end)):
+            if instant is not None and instant.tzinfo is None:
+                raise ConfigurationError(
+                    f"source '{self.key}': {name} is {instant.isoformat()}, which has no time "
+                    "zone; give it in UTC"
+                )
+        frame = self.fetch(instrument, timeframe, start, end)
+        return canonical_bars(frame, instrument, timeframe, self.origin(instrument, timeframe))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
+        return f"{type(self).__name__}({shown})"
+
+
+_sources: dict[str, type[Source]] = {}
+
+
+def register_source(key: str) -> Callable[[S], S]:
+    """Class decorator that puts a source under ``key``.
+
+    Raises:
+        TypeError: the class does not derive from :class:`Source`.
+        ValueError: the key is taken.
+    """
+
+    def decorate(cls: S) -> S:
+        if not issubclass(cls, Source):
+            raise TypeError(f"source '{key}' must be a subclass of Source, {cls!r} is not")
+        if key in _sources:
+            raise ValueError(
+                f"source key '{key}' is registered twice: by {_sources[key].__module__} and by "
+                f"{cls.__module__}"
+            )
+        cls.key = key
+        _sources[key] = cls
+        return cls
+
+    return decorate
+
+
+def source_keys() -> list[str]:
+    """The keys of all sources, sorted."""
+    _discover()
+    return sorted(_sources)
+
+
+def get_source(key: str) -> type[Source]:
+    """The class under ``key``.
+
+    Raises:
+        ConfigurationError: there is no such source; names the nearest one.
+    """
+    _discover()
+    try:
+        return _sources[key]
+    except KeyError:
+        raise ConfigurationError(unknown("source", key, _sources)) from None
+
+
+def create_source(key: str, params: Mapping[str, Any] | None = None) -> Source:
+    """A source with its parameters checked.
+
+    Raises:
+        ConfigurationError: there is no such source, or a parameter is wrong.
+    """
+    return get_source(key)(**(params or {}))
+
+
+def window(
+    frame: pd.DataFrame, start: datetime | None = None, end: datetime | None = None
+) -> pd.DataFrame:
+    """The rows of a time-indexed frame that open in ``[start, end)``."""
+    keep = np.ones(len(frame), dtype=bool)
+    if start is not None:
+        keep &= frame.index >= pd.Timestamp(start)
+    if end is not None:
+        keep &= frame.index < pd.Timestamp(end)
+    return frame.loc[keep]
+
+
+def _discover() -> None:
+    package = importlib.import_module("hf_resources.sources")
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)

@@ -1,0 +1,1 @@
+"""The shipped sample, its provenance and the script that builds it."""

@@ -1,0 +1,336 @@
+"""A throwaway project: its own YAML, bars on disk, state and Dagster instance.
+
+Everything is real: components are loaded from files, materialisations run through Dagster into a
+SQLite event log, datasets go to a lake and a catalog on disk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import yaml
+
+from hf_assets.build import build_definitions, step_name
+from hf_assets.graph import build_tasks
+from hf_assets.partitions import partition_key, symbol_and_timeframe
+from hf_assets.project import load_project
+from hf_assets.resources import StoreResource
+from hf_assets.tasks import Partition, Task
+from hf_plugins import registry, versioning
+from hf_plugins.timeframes import duration
+from hf_resources.datasets import Dataset
+from hf_resources.store import DatasetStore
+
+CHAIN = """
+type: hf_assets.Feature
+attributes: {name: rsi_14, plugin: technical.rsi, params: {length: 14}}
+---
+type: hf_assets.Feature
+attributes: {name: atr_14, plugin: technical.atr, params: {length: 14}}
+---
+type: hf_assets.Model
+attributes:
+  name: forest
+  plugin: ml.random_forest
+  params: {n_estimators: 5, max_depth: 3}
+  features: [rsi_14, atr_14]
+  horizon: 2
+  min_train: 60
+  refit_every: 60
+---
+type: hf_assets.Signal
+attributes:
+  name: quantile
+  plugin: signal.threshold
+  model: forest
+  params: {window: 60, min_history: 20}
+---
+type: hf_assets.Strategy
+attributes: {name: trend, universe: [AAA, BBB], timeframe: 1d, signal: quantile}
+"""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One materialisation, as the event log has it."""
+
+    asset: str
+    partition: str
+    tags: dict[str, str]
+    metadata: dict[str, Any]
+    storage_id: int
+    run_id: str
+
+    @property
+    def version(self) -> str:
+        return self.tags["dagster/data_version"]
+
+    @property
+    def cache(self) -> str:
+        return self.metadata["cache"]
+
+    @property
+    def reason(self) -> str:
+        return self.metadata["reason"]
+
+
+class Lab:
+    """One project in one folder."""
+
+    def __init__(
+        self,
+        root: Path,
+        symbols: Sequence[str] = ("AAA", "BBB"),
+        timeframes: Sequence[str] = ("1d",),
+        yaml_text: str = CHAIN,
+        rows: int = 260,
+        catalog_url: str = "",
+    ) -> None:
+        self.root = root
+        self.symbols, self.timeframes = tuple(symbols), tuple(timeframes)
+        self.package = f"lab_{uuid.uuid4().hex[:10]}"
+        self.defs_folder = root / self.package / "defs"
+        self.bars_folder = root / "bars"
+        (self.defs_folder / "all").mkdir(parents=True)
+        self.bars_folder.mkdir()
+        for folder in (root / self.package, self.defs_folder):
+            (folder / "__init__.py").write_text("")
+        self.write_universe()
+        source = {
+            "type": "hf_assets.MarketData",
+            "attributes": {"source": "parquet", "params": {"folder": str(self.bars_folder)}},
+        }
+        (self.defs_folder / "source").mkdir()
+        (self.defs_folder / "source" / "defs.yaml").write_text(yaml.safe_dump(source))
+        self.write_yaml(yaml_text)
+        for number, symbol in enumerate(self.symbols):
+            for timeframe in self.timeframes:
+                self.write_bars(symbol, timeframe, bars(rows, timeframe, seed=number))
+        sys.path.insert(0, str(root))
+        self.resource = StoreResource(home=str(root / "state"), catalog_url=catalog_url)
+        self.instance = dg.DagsterInstance.local_temp(str(root / "dagster"))
+
+    def close(self) -> None:
+        self.instance.dispose()
+        sys.path.remove(str(self.root))
+
+    # ------------------------------------------------------------------------------ writing
+
+    def write_universe(self, **fields: Any) -> None:
+        entries = [
+            {
+                "symbol": symbol,
+                "asset_class": "equity",
+                "calendar": "24/7",
+                "price_precision": 4,
+                "size_precision": 0,
+            }
+            | fields
+            for symbol in self.symbols
+        ]
+        universe = {"timeframes": list(self.timeframes), "instruments": entries}
+        (self.defs_folder / "universe.yaml").write_text(yaml.safe_dump(universe))
+
+    def write_yaml(self, text: str) -> None:
+        (self.defs_folder / "all" / "defs.yaml").write_text(text)
+
+    def edit_yaml(self, old: str, new: str) -> None:
+        path = self.defs_folder / "all" / "defs.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def bars_file(self, symbol: str, timeframe: str = "1d") -> Path:
+        return self.bars_folder / f"{symbol}_{timeframe}.parquet"
+
+    def write_bars(self, symbol: str, timeframe: str, frame: pd.DataFrame) -> None:
+        frame.reset_index().to_parquet(self.bars_file(symbol, timeframe))
+
+    def read_bars(self, symbol: str, timeframe: str = "1d") -> pd.DataFrame:
+        return pd.read_parquet(self.bars_file(symbol, timeframe)).set_index("timestamp")
+
+    # ------------------------------------------------------------------------------ loading
+
+    @property
+    def tree(self) -> dg.ComponentTree:
+        module = importlib.import_module(f"{self.package}.defs")
+        return dg.ComponentTree.from_module(defs_module=module, project_root=self.root)
+
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.tree, store=self.resource)
+
+    def tasks(self) -> list[Task]:
+        return build_tasks(load_project(self.tree))
+
+    @property
+    def store(self) -> DatasetStore:
+        return self.resource.store()
+
+    # ------------------------------------------------------------------------------ running
+
+    def asset_names(self, defs: dg.Definitions | None = None) -> list[str]:
+        graph = (defs or self.definitions()).resolve_asset_graph()
+        order = graph.toposorted_asset_keys
+        return [k.to_user_string() for k in order if k.to_user_string() != "reports/staleness"]
+
+    def run(
+        self,
+        assets: Iterable[str] | None = None,
+        partition: str | None = None,
+        *,
+        force: bool = False,
+        raise_on_error: bool = True,
+        tags: dict[str, str] | None = None,
+    ) -> dict[tuple[str, str], Event]:
+        """Materialise assets, one run per step in graph order; the events that were written."""
+        defs = self.definitions()
+        job = defs.resolve_implicit_global_asset_job_def()
+        graph = defs.resolve_asset_graph()
+        wanted = set(assets) if assets is not None else set(self.asset_names(defs))
+        before = self.last_storage_id()
+        steps: dict[str, list[str]] = {}
+        for task in self.tasks():
+            keys = [key for key in task.names() if key in wanted]
+            if keys:
+                steps.setdefault(step_name(task), []).extend(task.names())
+        for step, keys in steps.items():
+            selection = [dg.AssetKey(key.split("/")) for key in keys]
+            partitions_def = graph.get(selection[0]).partitions_def
+            assert partitions_def is not None
+            names = partitions_def.get_partition_keys()
+            chosen = [name for name in names if partition in (None, name)]
+            if partition is not None and "|" not in names[0]:
+                chosen = list(names)
+            job.execute_in_process(
+                instance=self.instance,
+                asset_selection=selection,
+                partition_key=chosen[0] if len(chosen) == 1 else None,
+                tags=(tags or {}) | (range_tags(chosen[0], chosen[-1]) if len(chosen) > 1 else {}),
+                run_config={
+                    "ops": {step: {"config": {"force": force}}},
+                    "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+                },
+                raise_on_error=raise_on_error,
+            )
+        return self.events_after(before)
+
+    # ------------------------------------------------------------------------------ looking
+
+    def last_storage_id(self) -> int:
+        return max((event.storage_id for event in self.all_events()), default=0)
+
+    def all_events(self, asset: str | None = None) -> list[Event]:
+        keys = [asset] if asset else [k.to_user_string() for k in self.instance.all_asset_keys()]
+        found = []
+        for key in keys:
+            records = self.instance.fetch_materializations(
+                dg.AssetKey(key.split("/")), limit=10_000
+            )
+            for record in records.records:
+                event = record.asset_materialization
+                assert event is not None
+                found.append(
+                    Event(
+                        key,
+                        str(event.partition),
+                        dict(event.tags or {}),
+                        {name: value.value for name, value in event.metadata.items()},
+                        record.storage_id,
+                        record.run_id,
+                    )
+                )
+        return sorted(found, key=lambda event: event.storage_id)
+
+    def events_after(self, storage_id: int) -> dict[tuple[str, str], Event]:
+        found: dict[tuple[str, str], Event] = {}
+        for event in self.all_events():
+            if event.storage_id > storage_id:
+                assert (event.asset, event.partition) not in found, f"second event of {event}"
+                found[event.asset, event.partition] = event
+        return found
+
+    def head(self, asset: str, partition: str) -> Dataset:
+        layer, name = asset.split("/")
+        return self.store.heads(layer, name)[symbol_and_timeframe(partition)]  # type: ignore[arg-type]
+
+    def covered(self) -> dict[str, list[Partition]]:
+        graph = self.definitions().resolve_asset_graph()
+        return {
+            key: [
+                symbol_and_timeframe(name)
+                for name in graph.get(
+                    dg.AssetKey(key.split("/"))
+                ).partitions_def.get_partition_keys()  # type: ignore[union-attr]
+            ]
+            for key in self.asset_names()
+        }
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    return {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
+
+
+def missed(events: dict[tuple[str, str], Event]) -> set[tuple[str, str]]:
+    """Assets and partitions that were computed."""
+    return {key for key, event in events.items() if event.cache == "miss"}
+
+
+def bars(rows: int, timeframe: str = "1d", seed: int = 0) -> pd.DataFrame:
+    """A seeded random walk of bars with valid open, high, low and close."""
+    random = np.random.default_rng(seed)
+    index = pd.date_range("2020-01-01", periods=rows, freq=duration(timeframe), tz="UTC")
+    close = 100 * np.exp(np.cumsum(random.normal(0, 0.01, rows)))
+    opening = np.r_[100.0, close[:-1]] * np.exp(random.normal(0, 0.002, rows))
+    spread = 1 + np.abs(random.normal(0, 0.004, rows))
+    frame = pd.DataFrame(
+        {
+            "open": opening,
+            "high": np.maximum(opening, close) * spread,
+            "low": np.minimum(opening, close) / spread,
+            "close": close,
+            "volume": random.integers(1_000, 100_000, rows).astype(float),
+        },
+        index=index.rename("timestamp"),
+    )
+    return frame.round(4)
+
+
+def reload_plugin(module_name: str) -> None:
+    """Load a plugin module anew, as a fresh process would."""
+    for plugins in registry.ALL:
+        for key, cls in list(plugins._plugins.items()):
+            if cls.__module__ == module_name:
+                del plugins._plugins[key]
+    versioning._parse_module.cache_clear()
+    importlib.invalidate_caches()
+    module = sys.modules.pop(module_name, None)
+    if module is not None:
+        cached = Path(importlib.util.cache_from_source(str(module.__file__)))
+        if cached.exists():
+            cached.unlink()
+    importlib.import_module(module_name)
+
+
+__all__ = [
+    "CHAIN",
+    "Event",
+    "Lab",
+    "bars",
+    "missed",
+    "partition_key",
+    "range_tags",
+    "reload_plugin",
+]

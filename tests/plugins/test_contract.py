@@ -1,0 +1,74 @@
+"""Every registered plugin keeps its contract, whoever wrote it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from hf_plugins.errors import ConfigurationError
+from hf_plugins.registry import ALL
+from hf_plugins.testing import sample_bars, verify_plugin
+
+PLUGINS = [(registry.kind, key) for registry in ALL for key in registry.keys()]  # noqa: SIM118
+
+
+@pytest.mark.parametrize(("kind", "key"), PLUGINS)
+def test_every_registered_plugin_keeps_its_contract(kind, key):
+    started = time.perf_counter()
+    report = verify_plugin(kind, key)
+    assert report.ok, str(report)
+    assert time.perf_counter() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "params"),
+    [
+        ("feature", "technical.rsi", {"length": 2}),
+        ("feature", "technical.rsi", {"length": 100}),
+        ("feature", "technical.atr", {"length": 1}),
+        ("feature", "statistical.momentum", {"window": 1}),
+        ("feature", "statistical.momentum", {"window": 500}),
+    ],
+)
+def test_other_parameters(kind, key, params):
+    report = verify_plugin(kind, key, **params)
+    assert report.ok, str(report)
+    assert report.parameters == params
+
+
+def test_a_report_reads_as_a_verdict():
+    text = str(verify_plugin("feature", "technical.rsi", length=5))
+    assert text.startswith("feature technical.rsi(length=5): passed, 10 of 10 checks")
+    assert "ok   causality: Values do not change when the future is cut off" in text
+
+
+def test_mistakes_of_the_caller_are_errors_not_findings():
+    with pytest.raises(ConfigurationError, match=r"unknown kind of plugin 'featur'.*'feature'"):
+        verify_plugin("featur", "technical.rsi")
+    with pytest.raises(ConfigurationError, match=r"unknown feature plugin 'technical.rsj'"):
+        verify_plugin("feature", "technical.rsj")
+    with pytest.raises(ConfigurationError, match="unknown parameter 'lenght'"):
+        verify_plugin("feature", "technical.rsi", lenght=5)
+
+
+@pytest.mark.parametrize("kind", ["random_walk", "flat", "gaps"])
+@pytest.mark.parametrize("n", [1, 2, 300])
+def test_sample_bars(kind, n):
+    bars = sample_bars(kind, n, seed=3)
+    assert bars.shape == (n, 5)
+    assert str(bars.index.tz) == "UTC"
+    assert bars.index.name == "timestamp"
+    assert bars.index.is_monotonic_increasing
+    assert bars.index.is_unique
+    assert bars.equals(sample_bars(kind, n, seed=3))
+    whole = bars.dropna()
+    assert (whole["high"] >= whole[["open", "close"]].max(axis=1)).all()
+    assert (whole["low"] <= whole[["open", "close"]].min(axis=1)).all()
+    if kind != "flat":
+        assert not bars.equals(sample_bars(kind, n, seed=4)) or n == 1
+
+
+def test_sample_bars_of_an_unknown_kind():
+    with pytest.raises(ConfigurationError, match=r"unknown kind of sample 'gap'.*'gaps'"):
+        sample_bars("gap")  # pyright: ignore[reportArgumentType]
