@@ -5,11 +5,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
+ifeq ($(origin PYTHON),undefined)
+# The interpreter itself, also where a virtual environment is active.
+PYTHON := $(shell for each in python3.11 python3 python; do \
+	"$$each" -c 'import sys; print(sys._base_executable)' 2>/dev/null && break; done)
+endif
 PORT ?= 3000
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+LIBRARIES := $(VENV)/.libraries
+PROJECT := $(VENV)/.project
 
 # All state of this installation; delete the folder to start afresh.
 HF_HOME ?= $(CURDIR)/.hf
@@ -24,19 +29,23 @@ help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
 		| while IFS='|' read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
 
-venv: $(STAMP) ## Set up .venv from the hashed lock (the other targets do it themselves)
+venv: $(PROJECT) ## Set up .venv from the hashed lock (the other targets do it themselves)
+	@:
 
-$(STAMP): requirements-dev.lock pyproject.toml
-	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 is needed and no python was found" >&2; exit 1; }
+$(LIBRARIES): requirements-dev.lock
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 is needed; no python was found" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 		echo "Python 3.11 is needed; $(PYTHON) is $$("$(PYTHON)" -V 2>&1)." \
 			"Name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up .venv from requirements-dev.lock (once, a few minutes) ..."
 	@"$(PYTHON)" -m venv --clear "$(VENV)"
-	@"$(BIN)/python" -m pip install --quiet --require-hashes -r requirements-dev.lock
-	@"$(BIN)/python" -m pip install --quiet --no-build-isolation --no-deps -e .
-	@"$(BIN)/python" -c 'import lightgbm' 2>/dev/null || echo "LightGBM does not load: it needs the" \
-		"OpenMP runtime of the system (Debian: libgomp1, macOS: libomp)" >&2
+	@python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@python -c 'import lightgbm' 2>/dev/null || echo "LightGBM does not load: it needs the OpenMP" \
+		"runtime of the system (Debian: libgomp1, macOS: libomp)" >&2
+	@touch "$@"
+
+$(PROJECT): pyproject.toml $(LIBRARIES)
+	@python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch "$@"
 
 demo: venv ## Run the whole chain on the sample data

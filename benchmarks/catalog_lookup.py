@@ -83,7 +83,7 @@ def fill(home: Path, rows: int) -> None:
 def measure(home: Path, rows: int, samples: int) -> dict[str, Any]:
     """Time single lookups; the first one, which opens the connection, is reported apart."""
     store = DatasetStore.open(_settings(home))
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     questions = [(_ref(n), _hash(n), True) for n in chance.choices(range(rows), k=samples // 2)]
     questions += [
         (_ref(n), sha256_hex(f"missing {n}"), False)

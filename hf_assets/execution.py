@@ -265,7 +265,7 @@ class _Guard:
             self._frames = (partition, {})
         cache = self._frames[1]
         for frame_key, used, _ in task.parents(partition):
-            if frame_key not in inputs or not used.columns:
+            if frame_key not in inputs:
                 continue
             wanted = self._columns_read_by_step(used.key) if frame_key == used.key else used.columns
             if frame_key not in cache:

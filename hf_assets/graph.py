@@ -28,7 +28,6 @@ from hf_resources.datasets import Definition
 ENRICHED = "market_data/enriched"
 BARS = "market_data/bars"
 RAW_COLUMNS = ("open", "high", "low", "close", "volume", "adjustment")
-PRICES = ("open", "high", "low", "close", "volume")
 
 
 def build_tasks(project: Project) -> list[Task]:
@@ -273,7 +272,7 @@ def _backtest(project: Project, name: str) -> Task:
     def compute(job: Job) -> Mapping[str, Product]:
         signals, bars = job.frames[signal_key], job.frames[ENRICHED]
         assert_out_of_sample(signals)
-        prices = bars.loc[signals.index[0] :, list(PRICES)]
+        prices = bars.loc[signals.index[0] :, list(engine.reads)]
         calendar = project.universe.get(job.symbol).calendar
         result = engine.run(
             prices, signals[["target"]], bars_per_year=bars_per_year(calendar, job.timeframe)
@@ -295,7 +294,7 @@ def _backtest(project: Project, name: str) -> Task:
     )
     inputs = (
         Input("signals", item.signal, ("target", "train_end")),
-        Input("market_data", "enriched", PRICES),
+        Input("market_data", "enriched", tuple(dict.fromkeys((*engine.reads, "close")))),
     )
     implementation = _merged(
         _engine_implementation(engine),
@@ -346,7 +345,7 @@ def _report(project: Project, name: str) -> Task:
     )
     return Task(
         (definition,),
-        (Input("backtests", name, ("equity",)),),
+        (Input("backtests", name, ("equity",), summary=True),),
         implementation_of(reports.__name__),
         compute,
         symbols=tuple(item.universe),

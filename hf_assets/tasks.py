@@ -33,11 +33,15 @@ Partition = tuple[str, str]
 
 @dataclass(frozen=True)
 class Input:
-    """A parent asset and the columns of it that are read; nothing else is loaded or hashed."""
+    """A parent asset and the columns of it that are read; nothing else is loaded or hashed.
+
+    ``summary``: the parent's summary is read too, which only its version identifies.
+    """
 
     layer: Layer
     name: str
     columns: tuple[str, ...]
+    summary: bool = False
 
     @property
     def key(self) -> str:
@@ -179,11 +183,9 @@ class Task:
 
 
 def _digests(dataset: Dataset, needed: Input) -> dict[str, str]:
-    if not needed.columns:
-        # Datasets without a frame (and those read whole) are identified by their version.
-        return {"": dataset.version_hash}
     missing = [name for name in needed.columns if name not in dataset.column_digests]
     if missing:
         available = [name for name in dataset.column_digests if name != "timestamp"]
         raise DataError(f"{needed.key}: {unknown('column', missing[0], available)}")
-    return {name: dataset.column_digests[name] for name in ("timestamp", *needed.columns)}
+    digests = {name: dataset.column_digests[name] for name in ("timestamp", *needed.columns)}
+    return {"summary": dataset.version_hash, **digests} if needed.summary else digests

@@ -213,6 +213,11 @@ class BaseBacktestEngine(Plugin):
         """The common parameters, typed."""
         return cast(EngineParams, self.params)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Price columns that :meth:`run` reads; nothing else is passed in, nothing else is hashed."""
+        return OHLCV
+
     @abstractmethod
     def run(
         self, prices: pd.DataFrame, signals: pd.DataFrame, *, bars_per_year: float
@@ -220,7 +225,7 @@ class BaseBacktestEngine(Plugin):
         """Simulate.
 
         Args:
-            prices: columns open, high, low, close, volume.
+            prices: the columns :attr:`reads`.
             signals: column ``target``, a fraction of equity in [-1, 1]; its index lies in that of
                 ``prices``.
             bars_per_year: for annualisation, from the instrument's calendar and timeframe.

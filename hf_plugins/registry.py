@@ -96,13 +96,20 @@ class PluginRegistry(Generic[P]):
         if self._discovered:
             return
         self._discovered = True
+        try:
+            self._import_all()
+        except BaseException:
+            self._discovered = False  # or the next caller would take a part for the whole
+            raise
+
+    def _import_all(self) -> None:
         package = importlib.import_module(self.package)
         for module in pkgutil.walk_packages(package.__path__, f"{self.package}."):
             importlib.import_module(module.name)
         for entry in entry_points(group=self.package):
             try:
                 entry.load()
-            except ImportError as error:
+            except (ImportError, AttributeError) as error:
                 raise ConfigurationError(
                     f"the {self.kind} plugins of entry point '{entry.name}' ({entry.value}) "
                     f"cannot be imported: {error}"

@@ -229,6 +229,8 @@ def _canonical_column(name: str, values: pd.Series | pd.Index) -> tuple[str, np.
     if pd.api.types.is_integer_dtype(dtype):
         mask = np.asarray(values.isna())
         filled = values.fillna(0) if mask.any() else values
+        if (np.asarray(filled) > np.iinfo(np.int64).max).any():
+            raise DataError(f"column '{name}' has integers beyond the range of int64")
         return "int64", mask, np.asarray(filled, dtype="<i8").tobytes()
     if pd.api.types.is_float_dtype(dtype):
         array = np.asarray(values, dtype="<f8")

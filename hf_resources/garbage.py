@@ -39,7 +39,7 @@ def collect(
         for layer in LAYERS:
             marks[layer] = connection.execute(statements(layer).last_id).scalar_one()
     listed = list(lake.list())
-    with catalog.read() as connection:
+    with catalog.stream() as connection:
         in_use = set(referenced(connection, dict.fromkeys(LAYERS, 0)))
     unreferenced = [item for item in listed if item.path not in in_use]
     orphans = [item for item in unreferenced if item.last_modified < before]

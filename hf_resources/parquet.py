@@ -85,8 +85,9 @@ def decode(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """
     wanted = None if columns is None else [INDEX, *columns]
     try:
-        # Only the columns that are asked for are decompressed.
-        table = pq.read_table(io.BytesIO(data), columns=wanted, use_threads=False)
+        # Only the columns that are asked for are decompressed; unknown ones are passed over.
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            table = file.read(columns=wanted, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"is not readable as Parquet ({error})") from None
     others = [name for name in table.column_names if name != INDEX]

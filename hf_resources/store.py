@@ -330,6 +330,8 @@ class DatasetStore:
         for kind, value, limit in (("name", ref.name, 200), ("symbol", ref.symbol, 100)):
             if len(value) > limit:
                 raise DataError(f"{kind} '{value}' is longer than {limit} characters")
+        for name in attachments:
+            paths.checked_name("attachment", name)
         columns: tuple[tuple[str, str], ...] = ()
         pieces: list[tuple[Chunk, pd.DataFrame]] = []
         if frame is not None:

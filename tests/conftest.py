@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -33,8 +33,7 @@ HEAVY = frozenset(
         "xgboost",
     }
 )
-# An asset's return values must cross into plugins as plain frames; see the contract "Plugins are
-# pure" for what import-linter checks of third-party packages.
+# As in the contract "Plugins are pure" of import-linter, which this repeats for one file at a time.
 NEVER_IN_PLUGINS = frozenset({"dagster", "obstore", "requests", "sqlalchemy"})
 
 

@@ -78,6 +78,11 @@ class CoreEngine(BaseBacktestEngine):
                 "100 % (both are fractions: 5 basis points are 0.0005)"
             )
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Fills are at opens, marks at closes."""
+        return ("open", "close")
+
     def run(
         self, prices: pd.DataFrame, signals: pd.DataFrame, *, bars_per_year: float
     ) -> BacktestResult:

@@ -7,6 +7,7 @@ trained or loaded, not before.
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import Field
 from hf_plugins.base import BaseModel, Params
 from hf_plugins.errors import DataError
 from hf_plugins.registry import models
+from hf_plugins.versioning import canonical_json
 
 # skops does not trust the node table of a tree, because an out-of-range node index in a forged file
 # could crash the process. Artefacts are loaded only after their digest was verified.
@@ -84,7 +86,7 @@ class RandomForest(BaseModel):
         import skops.io
 
         _require_fit(self, self._forest)
-        path.write_bytes(_without_clock(skops.io.dumps(self._forest)))
+        path.write_bytes(_canonical(skops.io.dumps(self._forest)))
 
     def load(self, path: Path) -> None:
         """Read a forest, trusting only the types that a forest consists of."""
@@ -225,10 +227,31 @@ def _in_order(model: BaseModel, X: pd.DataFrame, columns: list[str]) -> pd.DataF
     return X.loc[:, columns].astype("float64")
 
 
-def _without_clock(archive: bytes) -> bytes:
-    """The same zip archive with a fixed time on every entry: equal content, equal bytes."""
+def _canonical(archive: bytes) -> bytes:
+    """The same skops archive without the moment and the memory that it was written from.
+
+    skops numbers objects, and names the files of arrays, by memory address; zip records the time.
+    Numbers in the order of appearance and a fixed time make equal forests equal bytes.
+    """
+    numbers: dict[int, int] = {}
+    files: dict[str, str] = {}
+
+    def renumber(node: Any) -> Any:
+        if isinstance(node, list):
+            return [renumber(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        renumbered = {name: renumber(value) for name, value in node.items()}
+        if "__id__" in node:
+            renumbered["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+        if isinstance(node.get("file"), str):
+            renumbered["file"] = files.setdefault(node["file"], f"{len(files)}.npy")
+        return renumbered
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for name in sorted(old.namelist()):
-            new.writestr(zipfile.ZipInfo(name, _EPOCH), old.read(name))
+        schema = renumber(json.loads(old.read("schema.json")))
+        new.writestr(zipfile.ZipInfo("schema.json", _EPOCH), canonical_json(schema))
+        for before, after in files.items():
+            new.writestr(zipfile.ZipInfo(after, _EPOCH), old.read(before))
     return buffer.getvalue()

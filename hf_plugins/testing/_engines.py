@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hf_plugins.base import BacktestResult, BaseBacktestEngine
+from hf_plugins.base import OHLCV, BacktestResult, BaseBacktestEngine
 from hf_plugins.testing import _plugin
 from hf_plugins.testing._compare import (
     call,
@@ -21,7 +21,7 @@ from hf_plugins.testing._compare import (
 )
 from hf_plugins.testing._plugin import Case
 from hf_plugins.testing._report import Check, Violation, run_checks
-from hf_plugins.testing._samples import sample_bars
+from hf_plugins.testing._samples import sample_columns
 
 _ROWS = 200
 _BARS_PER_YEAR = 252.0
@@ -35,7 +35,8 @@ class EngineCase(Case[BaseBacktestEngine]):
 
     def __init__(self, plugin: type[BaseBacktestEngine], params: dict[str, Any]) -> None:
         super().__init__(plugin, params)
-        self.prices = sample_bars("random_walk", _ROWS, seed=5)
+        columns = dict.fromkeys([*OHLCV, *self.new().reads])
+        self.prices = sample_columns(columns, "random_walk", _ROWS, seed=5)
         rng = np.random.default_rng(13)
         # Targets are held for a few bars, as a signal's are.
         drawn = rng.choice([-1.0, 0.0, 0.5, 1.0], size=-(-_ROWS // 4))
@@ -85,6 +86,7 @@ def engine_checks(case: EngineCase) -> list[Check]:
             schema,
             determinism,
             input_untouched,
+            declared_reads,
             causality,
             next_open,
             costs,
@@ -95,7 +97,8 @@ def engine_checks(case: EngineCase) -> list[Check]:
 
 
 def declarations(case: EngineCase) -> None:
-    """Libraries are installed, and capital, commission and slippage are understood."""
+    """Reads and libraries are well formed; capital, commission and slippage are understood."""
+    _plugin.check_names("reads", case.new().reads, case.new().reads)
     _plugin.check_libraries(case.plugin)
     missing = {"capital", "commission", "slippage"} - set(case.plugin.Params.model_fields)
     if missing:
@@ -153,6 +156,14 @@ def input_untouched(case: EngineCase) -> None:
     call("run", case.new().run, prices, signals, bars_per_year=_BARS_PER_YEAR)
     check_unchanged("the frame of prices", case.prices, prices)
     check_unchanged("the frame of signals", case.signals, signals)
+
+
+def declared_reads(case: EngineCase) -> None:
+    """Price columns that are not declared need not be there, and change nothing where they are."""
+    known = case.run().equity
+    alone = case.run(case.prices.loc[:, list(case.new().reads)]).equity
+    if found := difference(known, alone):
+        raise Violation(f"columns that are not declared as read change the values: {found}")
 
 
 def causality(case: EngineCase) -> None:
@@ -228,7 +239,7 @@ def costs(case: EngineCase) -> None:
 
 
 def flat_targets(case: EngineCase) -> None:
-    """Targets of zero leave the capital as it is, without a trade, whatever the costs."""
+    """Targets of zero, or none yet, leave the capital as it is, without a trade or a cost."""
     engine = case.new(commission=0.01, slippage=0.01)
     result = case.run(signals=case.targets(0.0), engine=engine)
     equity = result.equity["equity"].to_numpy()
@@ -241,6 +252,10 @@ def flat_targets(case: EngineCase) -> None:
         )
     if len(result.trades):
         raise Violation(f"there are {len(result.trades)} trades with targets of zero")
+    first = _ROWS // 2
+    late = case.run(signals=case.targets(1.0).iloc[first:], engine=engine).equity["equity"]
+    if (late.to_numpy()[: first + 1] != engine.costs.capital).any():
+        raise Violation("the equity changes before the first target is executed")
 
 
 def metrics(case: EngineCase) -> None:

@@ -73,6 +73,12 @@ class Catalog:
             yield connection
 
     @contextmanager
+    def stream(self) -> Iterator[Connection]:
+        """A read transaction, for results too long for memory; it blocks nobody."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write; it excludes :meth:`exclusive` of any process.
 

@@ -118,6 +118,7 @@ class Lab:
                 self.write_bars(symbol, timeframe, bars(rows, timeframe, seed=number))
         sys.path.insert(0, str(root))
         self.resource = StoreResource(home=str(root / "state"), catalog_url=catalog_url)
+        (root / "dagster").mkdir()
         self.instance = dg.DagsterInstance.local_temp(str(root / "dagster"))
 
     def close(self) -> None:
@@ -198,27 +199,34 @@ class Lab:
         graph = defs.resolve_asset_graph()
         wanted = set(assets) if assets is not None else set(self.asset_names(defs))
         before = self.last_storage_id()
-        steps: dict[str, list[str]] = {}
+        # Assets with equal partitions go into one run, as a user who selects them gets it.
+        runs: list[tuple[dg.PartitionsDefinition, list[str], set[str]]] = []
         for task in self.tasks():
-            keys = [key for key in task.names() if key in wanted]
-            if keys:
-                steps.setdefault(step_name(task), []).extend(task.names())
-        for step, keys in steps.items():
-            selection = [dg.AssetKey(key.split("/")) for key in keys]
-            partitions_def = graph.get(selection[0]).partitions_def
-            assert partitions_def is not None
-            names = partitions_def.get_partition_keys()
-            chosen = [name for name in names if partition in (None, name)]
-            if partition is not None and "|" not in names[0]:
-                chosen = list(names)
+            names = [name for name in task.names() if name in wanted]
+            if not names:
+                continue
+            chosen_def = graph.get(dg.AssetKey(names[0].split("/"))).partitions_def
+            assert chosen_def is not None
+            for definition, selected, steps in runs:
+                if definition == chosen_def:
+                    selected.extend(task.names())
+                    steps.add(step_name(task))
+                    break
+            else:
+                runs.append((chosen_def, list(task.names()), {step_name(task)}))
+        for definition, selected, steps in runs:
+            keys = definition.get_partition_keys()
+            chosen = [key for key in keys if partition in (None, key) or "|" not in key]
+            if not chosen:
+                continue
             job.execute_in_process(
                 instance=self.instance,
-                asset_selection=selection,
+                asset_selection=[dg.AssetKey(name.split("/")) for name in selected],
                 partition_key=chosen[0] if len(chosen) == 1 else None,
                 tags=(tags or {}) | (range_tags(chosen[0], chosen[-1]) if len(chosen) > 1 else {}),
                 run_config={
-                    "ops": {step: {"config": {"force": force}}},
-                    "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+                    "ops": {step: {"config": {"force": force}} for step in steps},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
                 raise_on_error=raise_on_error,
             )
@@ -291,20 +299,22 @@ def missed(events: dict[tuple[str, str], Event]) -> set[tuple[str, str]]:
 def bars(rows: int, timeframe: str = "1d", seed: int = 0) -> pd.DataFrame:
     """A seeded random walk of bars with valid open, high, low and close."""
     random = np.random.default_rng(seed)
-    index = pd.date_range("2020-01-01", periods=rows, freq=duration(timeframe), tz="UTC")
-    close = 100 * np.exp(np.cumsum(random.normal(0, 0.01, rows)))
-    opening = np.r_[100.0, close[:-1]] * np.exp(random.normal(0, 0.002, rows))
-    spread = 1 + np.abs(random.normal(0, 0.004, rows))
+    drawn = 4_000  # always as many, so that a longer frame begins with the shorter one
+    assert rows <= drawn
+    index = pd.date_range("2020-01-01", periods=drawn, freq=duration(timeframe), tz="UTC")
+    close = 100 * np.exp(np.cumsum(random.normal(0, 0.01, drawn)))
+    opening = np.r_[100.0, close[:-1]] * np.exp(random.normal(0, 0.002, drawn))
+    spread = 1 + np.abs(random.normal(0, 0.004, drawn))
     frame = pd.DataFrame(
         {
             "open": opening,
             "high": np.maximum(opening, close) * spread,
             "low": np.minimum(opening, close) / spread,
             "close": close,
-            "volume": random.integers(1_000, 100_000, rows).astype(float),
+            "volume": random.integers(1_000, 100_000, drawn).astype(float),
         },
         index=index.rename("timestamp"),
-    )
+    ).iloc[:rows]
     return frame.round(4)
 
 

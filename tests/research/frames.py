@@ -28,3 +28,14 @@ def bars(opens: Sequence[float] | np.ndarray, closes: Sequence[float] | np.ndarr
 
 def targets(values: Sequence[float] | np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"target": np.asarray(values, dtype="float64")}, index=days(len(values)))
+
+
+def column(frame: pd.DataFrame, name: str) -> pd.Series:
+    """A column, typed: pandas' own types allow it to be a frame."""
+    values = frame[name]
+    assert isinstance(values, pd.Series)
+    return values
+
+
+def array(frame: pd.DataFrame, name: str) -> np.ndarray:
+    return column(frame, name).to_numpy()

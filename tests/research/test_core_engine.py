@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hf_plugins.base import BacktestResult
 from hf_plugins.engines.core import RUINED, UNFILLABLE, CoreEngine, simulate
 from hf_plugins.errors import ConfigurationError, DataError
-from tests.research.frames import bars, days, targets
+from tests.research.frames import array, bars, column, days, targets
 
 TRADE_COLUMNS = [
     "entry_time",
@@ -41,8 +41,8 @@ def walk(count: int, seed: int = 0) -> pd.DataFrame:
 
 def test_flat_keeps_the_capital() -> None:
     result = run(walk(50), targets([0.0] * 50), capital=1234.5, commission=0.01, slippage=0.01)
-    assert (result.equity["equity"] == 1234.5).all()
-    assert (result.equity["position"] == 0).all()
+    assert (array(result.equity, "equity") == 1234.5).all()
+    assert (array(result.equity, "position") == 0).all()
     assert result.trades.empty
     assert list(result.trades.columns) == TRADE_COLUMNS
     assert result.rejected.empty
@@ -80,9 +80,9 @@ def test_a_target_is_executed_at_the_open_of_the_next_bar_and_nowhere_else() -> 
 
 
 def test_a_signal_cannot_earn_the_bar_it_was_made_on() -> None:
-    closes = walk(300, seed=3)["close"].to_numpy()
+    closes = array(walk(300, seed=3), "close")
     prices = bars(np.append(100.0, closes[:-1]), closes)
-    foresight = np.sign(prices["close"] / prices["open"] - 1.0).to_numpy()
+    foresight = np.sign(array(prices, "close") - array(prices, "open"))
     result = run(prices, targets(foresight))
     assert abs(result.metrics["sharpe"] or 0.0) < 3
     same_bar = np.append(foresight[1:], 0.0)  # what executing on the bar itself would give
@@ -142,7 +142,8 @@ def test_no_order_while_the_target_stays_the_same() -> None:
     # 0.5 bought once and reduced once, however far the price drifted: one round trip, still open
     assert len(result.trades) == 1
     simulated = simulate(
-        *(walk(120, seed=2)[name].to_numpy() for name in ("open", "close")),
+        array(walk(120, seed=2), "open"),
+        array(walk(120, seed=2), "close"),
         np.array([0.5] * 60 + [0.25] * 60),
         capital=1000.0,
         commission=0.001,
@@ -169,7 +170,9 @@ def test_a_flip_is_two_trades() -> None:
     assert result.trades["status"].tolist() == ["closed", "open"]
     assert result.trades["exit_time"].iloc[0] == result.trades["entry_time"].iloc[1]
     assert result.trades["bars"].tolist() == [1, 2]
-    assert result.trades["pnl"].sum() == pytest.approx(result.equity["equity"].iloc[-1] - 100.0)
+    assert array(result.trades, "pnl").sum() == pytest.approx(
+        result.equity["equity"].iloc[-1] - 100.0
+    )
 
 
 @pytest.mark.parametrize("bad", [math.nan, 0.0, -5.0, math.inf])
@@ -402,11 +405,13 @@ def test_accounting_identities(
     np.testing.assert_allclose(ledger.cash + value, ledger.equity, rtol=1e-12)
     # Cash and units follow from the fills alone.
     fills = ledger.fills
-    change = fills["after"] - fills["before"]
-    flows = (-change * fills["price"] - fills["fee"]).groupby(fills["bar"]).sum()
-    cash = 1000.0 + flows.reindex(range(len(rows)), fill_value=0.0).cumsum()
-    np.testing.assert_allclose(ledger.cash, cash, rtol=1e-9, atol=1e-7)
-    units = change.groupby(fills["bar"]).sum().reindex(range(len(rows)), fill_value=0.0).cumsum()
+    change = column(fills, "after") - column(fills, "before")
+    flow = -change * column(fills, "price") - column(fills, "fee")
+    cash, units = (
+        np.cumsum(np.bincount(fills["bar"], weights=weights, minlength=len(rows)))
+        for weights in (flow, change)
+    )
+    np.testing.assert_allclose(ledger.cash, 1000.0 + cash, rtol=1e-9, atol=1e-7)
     np.testing.assert_allclose(ledger.units, units, rtol=1e-9, atol=1e-9)
     # What the trades earned is what the equity gained.
     result = run(
@@ -417,7 +422,7 @@ def test_accounting_identities(
         slippage=slippage,
     )
     gained = result.equity["equity"].iloc[-1] - 1000.0
-    assert result.trades["pnl"].sum() == pytest.approx(gained, rel=1e-9, abs=1e-7)
+    assert array(result.trades, "pnl").sum() == pytest.approx(gained, rel=1e-9, abs=1e-7)
     assert np.prod(1 + result.equity["returns"]) * 1000.0 == pytest.approx(
         result.equity["equity"].iloc[-1], rel=1e-9, abs=1e-6
     )

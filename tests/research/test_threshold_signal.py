@@ -12,7 +12,7 @@ from hf_plugins.base import Memory
 from hf_plugins.errors import ConfigurationError, DataError
 from hf_plugins.registry import signals
 from hf_plugins.signals.threshold import ThresholdSignal
-from tests.research.frames import days
+from tests.research.frames import array, days
 
 
 def frame(values: Sequence[float] | np.ndarray) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def test_sigma_by_hand() -> None:
 def test_no_dispersion_gives_no_position() -> None:
     values = [0.1] * 10 + [0.2]
     result = generate(values, unit="sigma", buy=1.0, sell=-1.0, window=10, min_history=5)
-    assert (result["target"] == 0).all()
+    assert (array(result, "target") == 0).all()
 
 
 def test_enough_history_is_needed_and_nulls_are_none() -> None:

@@ -78,9 +78,9 @@ def test_importance_names_what_matters(key: str) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_columns_are_known_by_name(key: str) -> None:
     model, (X, _) = fitted(key), data()
-    assert model.predict(X[["d", "c", "b", "a"]]).equals(model.predict(X))
+    assert model.predict(X.loc[:, ["d", "c", "b", "a"]]).equals(model.predict(X))
     with pytest.raises(DataError, match="missing columns b, d"):
-        model.predict(X[["a", "c"]])
+        model.predict(X.loc[:, ["a", "c"]])
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -1,0 +1,108 @@
+"""``hf plugins list`` and ``hf plugins verify``."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from hf_assets.cli.plugins import plugins
+from hf_plugins.base import BaseFeature, Memory
+from hf_plugins.registry import ALL, features
+
+
+@pytest.fixture
+def invoke():
+    def run(*arguments: str):
+        return CliRunner(env={"COLUMNS": "200"}).invoke(plugins, arguments)
+
+    return run
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    """A plugin that looks ahead, registered for the time of the test."""
+    features.discover()
+    monkeypatch.setattr(features, "_plugins", dict(features._plugins))
+
+    @features.register("acme.tomorrow")
+    class Tomorrow(BaseFeature):
+        """Tomorrow's close."""
+
+        @property
+        def reads(self):
+            return ("close",)
+
+        @property
+        def outputs(self):
+            return ("tomorrow",)
+
+        @property
+        def memory(self):
+            return Memory.finite(1)
+
+        def compute(self, data):
+            return data["close"].shift(-1).to_frame("tomorrow")
+
+
+def test_the_list_shows_every_plugin_with_its_defaults(invoke):
+    result = invoke("list")
+    assert result.exit_code == 0, result.output
+    for registry in ALL:
+        for key in registry.keys():  # noqa: SIM118
+            assert key in result.output
+    assert "length=14" in result.output
+    assert "rsi_14" in result.output
+    assert "21 bars" in result.output
+    assert "Relative strength index of the close" in result.output
+
+
+def test_the_list_of_one_kind(invoke):
+    result = invoke("list", "--kind", "feature")
+    assert "technical.rsi" in result.output
+    assert "ml.lightgbm" not in result.output
+
+
+def test_the_list_as_json(invoke):
+    rows = json.loads(invoke("list", "--json").output)
+    momentum = next(row for row in rows if row["key"] == "statistical.momentum")
+    assert momentum["kind"] == "feature"
+    assert momentum["outputs"] == ["momentum_20"]
+    assert momentum["memory"] == {"kind": "finite", "lookback": 21}
+    assert momentum["parameters"][0]["name"] == "window"
+    assert momentum["description"] == "Return of the close over a number of bars."
+
+
+def test_verify_all_passes_in_seconds(invoke):
+    started = time.perf_counter()
+    result = invoke("verify")
+    assert result.exit_code == 0, result.output
+    assert "ok   feature technical.rsi: 10 of 10 checks" in result.output
+    assert "every plugin keeps the contract" in result.output
+    assert time.perf_counter() - started < 60
+
+
+def test_verify_one_with_its_checks(invoke):
+    result = invoke("verify", "technical.rsi", "--verbose")
+    assert result.exit_code == 0, result.output
+    assert "ok   causality" in result.output
+    assert "technical.atr" not in result.output
+
+
+@pytest.mark.usefixtures("faulty")
+def test_verify_fails_with_the_reason(invoke):
+    result = invoke("verify", "acme.tomorrow", "technical.rsi")
+    assert result.exit_code == 1
+    assert "FAIL feature acme.tomorrow" in result.output
+    assert "FAIL causality: looks into the future: tomorrow at row 0" in result.output
+    assert "ok   feature technical.rsi" in result.output
+    assert "1 of 2 plugins break the contract" in result.output
+
+
+def test_verify_an_unknown_key(invoke):
+    result = invoke("verify", "technical.rsj")
+    assert result.exit_code == 1
+    assert "unknown plugin 'technical.rsj'" in result.output
+    assert "Did you mean 'technical.rsi'?" in result.output
