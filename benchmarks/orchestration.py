@@ -94,7 +94,9 @@ def main() -> None:
     """Measure everything, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke test: few of everything")
-    parser.add_argument("--partitions", type=int, help="partitions of the large run, an even number")
+    parser.add_argument(
+        "--partitions", type=int, help="partitions of the large run, an even number"
+    )
     parser.add_argument("--repeats", type=int, help="rounds of the large run, alternating")
     parser.add_argument("--only", choices=("chain", "tick", "import"), help="one measurement")
     options = parser.parse_args()
@@ -102,7 +104,9 @@ def main() -> None:
     repeats = options.repeats or (1 if options.quick else 3)
     singles = 3 if options.quick else 15
     warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    # Not logging.disable: what an asset logs is stored in the event log and costs its share.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
     figures: dict[str, Any] = {"benchmark": "orchestration", "machine": machine()}
     if options.only in (None, "import"):
@@ -313,10 +317,13 @@ def random_bars(rows: int, timeframe: str, seed: int) -> pd.DataFrame:
     return pd.DataFrame(frame).round(4)
 
 
-def chain_keys(defs: dg.Definitions) -> list[dg.AssetKey]:
-    """The partitioned assets of the chain, parents first."""
-    graph = defs.resolve_asset_graph()
-    return [key for key in graph.toposorted_asset_keys if graph.get(key).partitions_def]
+def steps_of_chain(defs: dg.Definitions) -> list[dg.AssetsDefinition]:
+    """The partitioned steps of a project, in the order in which data flows."""
+    return [
+        step
+        for step in defs.assets or ()
+        if isinstance(step, dg.AssetsDefinition) and step.partitions_def is not None
+    ]
 
 
 def noop_definitions(ours: dg.Definitions) -> dg.Definitions:
@@ -324,7 +331,411 @@ def noop_definitions(ours: dg.Definitions) -> dg.Definitions:
 
     Same keys, steps, dependencies, partition mappings, partitions and executor.
     """
-    assets = []
-    for definition in ours.resolve_all_asset_specs_by_step():  # type: ignore[attr-defined]
-        assets.append(definition)
+
+    def noop(step: dg.AssetsDefinition) -> dg.AssetsDefinition:
+        keys = [spec.key for spec in step.specs]
+
+        @dg.multi_asset(
+            name=step.node_def.name,
+            specs=[dg.AssetSpec(spec.key, deps=spec.deps) for spec in step.specs],
+            partitions_def=step.partitions_def,
+            can_subset=step.can_subset,
+            backfill_policy=step.backfill_policy,
+        )
+        def nothing() -> Iterator[dg.MaterializeResult]:
+            for key in keys:
+                yield dg.MaterializeResult(asset_key=key)
+
+        return nothing
+
+    assets = [noop(step) for step in steps_of_chain(ours)]
     return dg.Definitions(assets=assets, executor=dg.in_process_executor)
+
+
+class Contestant:
+    """Definitions with the instance that they run in."""
+
+    def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.job = defs.resolve_implicit_global_asset_job_def()
+        steps = steps_of_chain(defs)
+        self.keys = [spec.key for step in steps for spec in step.specs]
+        self.partitions = steps[0].partitions_def.get_partition_keys()  # type: ignore[union-attr]
+
+    def run(self, first: str, last: str) -> None:
+        """One run of the whole chain over one partition, or over a range of them."""
+        single = first == last
+        done = self.job.execute_in_process(
+            instance=self.instance,
+            asset_selection=self.keys,
+            partition_key=first if single else None,
+            tags={} if single else {RANGE_START: first, RANGE_END: last},
+            run_config=QUIET,
+        )
+        if not done.success:
+            raise SystemExit("a run failed")
+
+
+# ------------------------------------------------------------------------------------ databases
+
+
+class Backend:
+    """Where Dagster and the catalog keep their tables; everything is fresh for each asker."""
+
+    name = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made = 0
+
+    def instance(self) -> dg.DagsterInstance:
+        """A new Dagster instance."""
+        home = self._fresh()
+        (home / "dagster.yaml").write_text(yaml.safe_dump(self._configuration(home)))
+        return dg.DagsterInstance.from_config(str(home))
+
+    def catalog(self) -> str:
+        """URL of a new catalog; empty for a file in the project's own folder."""
+        return ""
+
+    def _configuration(self, home: Path) -> dict[str, Any]:
+        return {"telemetry": {"enabled": False}}
+
+    def _fresh(self) -> Path:
+        self._made += 1
+        home = self.folder / f"{self.name}{self._made}"
+        home.mkdir()
+        return home
+
+
+class PostgresBackend(Backend):
+    """As production: Dagster's storage and the catalog in one server."""
+
+    name = "postgres"
+
+    def __init__(self, folder: Path, url: sa.URL) -> None:
+        super().__init__(folder)
+        self.url = url
+
+    def catalog(self) -> str:
+        """URL of a new catalog with its tables."""
+        url = self._database().render_as_string(hide_password=False)
+        upgrade(url)
+        return url
+
+    def _configuration(self, home: Path) -> dict[str, Any]:
+        url = self._database()
+        database = {
+            "username": url.username,
+            "password": url.password,
+            "hostname": url.host,
+            "port": url.port,
+            "db_name": url.database,
+            "scheme": "postgresql+psycopg2",
+        }
+        storage = {"storage": {"postgres": {"postgres_db": database}}}
+        return super()._configuration(home) | storage
+
+    def _database(self) -> sa.URL:
+        name = f"bench_{secrets.token_hex(5)}"
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self.url.set(database=name)
+
+
+def no_postgres() -> str | None:
+    """Why there can be no Postgres here, or None."""
+    try:
+        importlib.import_module("dagster_postgres")
+    except ImportError:
+        return "dagster-postgres is not installed (pip install 'hf-assets[postgres]')"
+    if postgres_binaries() is None:
+        return "no PostgreSQL server binaries (on Debian: apt-get install postgresql-15)"
+    return None
+
+
+def postgres_binaries() -> Path | None:
+    """Folder with ``initdb`` and ``pg_ctl``, newest version first."""
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "initdb").exists():
+            return folder
+    found = shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+@contextmanager
+def postgres_server() -> Iterator[sa.URL]:
+    """A server of one's own with its default settings, that of durability included."""
+    binaries = postgres_binaries()
+    assert binaries is not None
+    # The server refuses to run as root, and its user must be able to enter the folder.
+    user = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="hf-postgres-"))
+    password, secret, data = secrets.token_hex(8), folder / "password", folder / "data"
+    secret.write_text(password)
+    if user:
+        shutil.chown(folder, user)
+        shutil.chown(secret, user)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def call(program: str, *arguments: str) -> None:
+        # To a file: the server inherits the output, and a pipe would keep this call waiting.
+        with (folder / "commands.log").open("ab") as log:
+            command = [str(binaries / program), "-D", str(data), *arguments]
+            subprocess.run(command, cwd="/", user=user, stdout=log, stderr=log, check=True)
+
+    try:
+        call(
+            *("initdb", "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}"),
+            *("-E", "UTF8", "--locale=C.UTF-8"),
+        )
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+        call("pg_ctl", "-w", "-l", str(folder / "server.log"), "-o", options, "start")
+        try:
+            address = f"postgresql+psycopg2://postgres:{password}@127.0.0.1:{port}/postgres"
+            yield sa.make_url(address)
+        finally:
+            call("pg_ctl", "-m", "fast", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# ------------------------------------------------------------------------------- the chain's cost
+
+
+def measure_chain(partitions: int, repeats: int, singles: int) -> dict[str, Any]:
+    """Our chain against the one that does nothing, on SQLite and on Postgres."""
+    cases: dict[str, Any] = {}
+    shape: dict[str, int] = {}
+
+    def on(backend_type: Callable[[Path], Backend]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            backend = backend_type(Path(folder))
+            found, measured = measure_backend(Path(folder), backend, partitions, repeats, singles)
+            cases.update(measured)
+            shape.update(found)
+
+    on(Backend)
+    reason = no_postgres()
+    if reason:
+        say(f"skipped Postgres: {reason}")
+        cases |= {f"{case.replace('sqlite', 'postgres')}": None for case in list(cases)}
+    else:
+        with postgres_server() as url:
+            on(lambda folder: PostgresBackend(folder, url))
+
+    def each(key: str) -> dict[str, Any]:
+        return {case: figures and figures[key] for case, figures in cases.items()}
+
+    return {
+        "ratio_to_noop": cases["sqlite_many_cached"]["ratio_to_noop"],
+        "goal": 1.3,
+        "ratio_to_noop_by_case": each("ratio_to_noop"),
+        "cpu_ratio_to_noop_by_case": each("cpu_ratio_to_noop"),
+        "raw_ratio_by_case": each("raw_ratio"),
+        "wall_ms_per_asset_partition": each("wall_ms"),
+        "cpu_ms_per_asset_partition": each("cpu_ms"),
+        "noop_wall_ms_per_asset_partition": each("noop_wall_ms"),
+        "noop_cpu_ms_per_asset_partition": each("noop_cpu_ms"),
+        "computation_wall_ms_per_asset_partition": each("computation_wall_ms"),
+        "parts_wall_ms_per_asset_partition": each("parts_wall_ms"),
+        "postgres_skipped": reason,
+        "shape": shape,
+    }
+
+
+def measure_backend(
+    folder: Path, backend: Backend, partitions: int, repeats: int, singles: int
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """All cases of one backend: its shape, and figures by case."""
+    meter = Meter()
+    project = Project(folder, partitions // len(TIMEFRAMES), TIMEFRAMES, ROWS)
+    instances = backend.instance(), backend.instance()
+
+    def fresh() -> Contestant:
+        return Contestant(project.definitions(backend.catalog(), meter), instances[0])
+
+    ours = fresh()
+    noop = Contestant(noop_definitions(project.definitions(backend.catalog())), instances[1])
+    samples: dict[str, Samples] = defaultdict(Samples)
+
+    def measure(case: str, contestant: Contestant, first: str, last: str) -> None:
+        meter.take()
+        cost = stopwatch(lambda: contestant.run(first, last))
+        samples[case].add(cost, meter.take())
+        if first != last:
+            say(f"{backend.name} {case}: {cost.wall:.1f} s, of which {cost.cpu:.1f} s CPU")
+
+    keys = noop.partitions
+    with meter.watching():
+        for contestant in (noop, ours):  # everything is imported and every table exists
+            contestant.run(keys[0], keys[0])
+        for turn in range(repeats):
+            ours = fresh()
+            turns = [("noop", noop), ("cold", ours), ("cached", ours)]
+            for name, contestant in turns if turn % 2 == 0 else turns[1:] + turns[:1]:
+                measure(f"many_{name}", contestant, keys[0], keys[-1])
+        ours = fresh()
+        for key in keys[:: max(1, len(keys) // singles)][:singles]:
+            for name, contestant in (("noop", noop), ("cold", ours), ("cached", ours)):
+                measure(f"one_{name}", contestant, key, key)
+    for instance in instances:
+        instance.dispose()
+    sys.path.remove(str(folder))
+    counted = {"many": len(keys) * len(noop.keys), "one": len(noop.keys)}
+    cases = {
+        f"{backend.name}_{runs}_{name}": compare(
+            samples[f"{runs}_{name}"], samples[f"{runs}_noop"], counted[runs]
+        )
+        for runs in ("one", "many")
+        for name in ("cold", "cached")
+    }
+    for case, figures in cases.items():
+        say(f"{case}: {figures}")
+    shape = {
+        "assets": len(noop.keys),
+        "steps": len(steps_of_chain(project.definitions(backend.catalog()))),
+        "partitions": len(keys),
+        "rounds": repeats,
+        "one_partition_runs": len(samples["one_noop"].total),
+        "rows": ROWS,
+    }
+    return shape, cases
+
+
+def compare(ours: Samples, noop: Samples, asset_partitions: int) -> dict[str, Any]:
+    """Figures of one case, per (asset, partition).
+
+    The large runs are few and their disturbances only ever add, so the least counts; of the many
+    small ones the median.
+    """
+    typical = min if len(ours.total) < 10 else statistics.median
+    own = [total - spent for total, spent in zip(ours.total, ours.computation(), strict=True)]
+
+    def wall(costs: Sequence[Cost]) -> float:
+        return typical([cost.wall for cost in costs]) / asset_partitions * 1e3
+
+    def cpu(costs: Sequence[Cost]) -> float:
+        return typical([cost.cpu for cost in costs]) / asset_partitions * 1e3
+
+    names = sorted({name for parts in ours.parts for name in parts})
+    parts = {name: wall([each.get(name, Cost()) for each in ours.parts]) for name in names}
+    return {
+        "ratio_to_noop": round(wall(own) / wall(noop.total), 3),
+        "cpu_ratio_to_noop": round(cpu(own) / cpu(noop.total), 3),
+        "raw_ratio": round(wall(ours.total) / wall(noop.total), 3),
+        "wall_ms": round(wall(ours.total), 2),
+        "cpu_ms": round(cpu(ours.total), 2),
+        "noop_wall_ms": round(wall(noop.total), 2),
+        "noop_cpu_ms": round(cpu(noop.total), 2),
+        "computation_wall_ms": round(wall(ours.computation()), 2),
+        "parts_wall_ms": {name: round(value, 3) for name, value in parts.items()},
+    }
+
+
+# -------------------------------------------------------------------------------- the idle tick
+
+
+def measure_tick(symbols: int, ticks: int) -> dict[str, Any]:
+    """Cost of evaluating the automation condition when nothing has changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        backend = Backend(Path(folder))
+        defs = Project(Path(folder), symbols, ("1d",), rows=0).definitions()
+        instance = backend.instance()
+        events = record_everything(defs, instance)
+        say(f"recorded {events} events")
+        result = dg.evaluate_automation_conditions(defs=defs, instance=instance)
+        costs, requested = [], 0
+        for _ in range(ticks):
+            before, cursor = Cost.now(), result.cursor
+            result = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=cursor)
+            costs.append(Cost.now() - before)
+            requested += result.total_requested
+        instance.dispose()
+    sys.path.remove(folder)
+    if requested:
+        raise SystemExit(f"an idle tick requested {requested} partitions")
+    figures = {
+        "idle_tick_ms_1000_symbols": statistics.median(cost.wall for cost in costs) * 1e3,
+        "idle_tick_cpu_ms_1000_symbols": statistics.median(cost.cpu for cost in costs) * 1e3,
+    }
+    say(f"idle tick over {symbols} symbols: {figures}")
+    return {name: round(value, 1) for name, value in figures.items()} | {"tick_symbols": symbols}
+
+
+def record_everything(defs: dg.Definitions, instance: dg.DagsterInstance) -> int:
+    """Report a materialisation of every asset partition, as a run would have left it."""
+    recorded = 0
+    for step in steps_of_chain(defs):
+        for spec in step.specs:
+            for key in step.partitions_def.get_partition_keys():  # type: ignore[union-attr]
+                version = sha256_hex(f"{spec.key} {key}")
+                event = partition_event(
+                    spec.key,
+                    key,
+                    data_version=version,
+                    code_version=spec.code_version or "",
+                    provenance=(),
+                    metadata={"rows": ROWS},
+                    backfill_id=None,
+                )
+                instance.report_runless_asset_event(event)
+                recorded += 1
+    return recorded
+
+
+# ------------------------------------------------------------------------------------ the import
+
+FLOOR: Final = """
+import time
+started = time.perf_counter()
+import dagster
+print(time.perf_counter() - started)
+"""
+LOAD: Final = """
+import time
+started = time.perf_counter()
+from hf_assets import definitions
+imported = time.perf_counter()
+definitions.defs()
+print(time.perf_counter() - started, imported - started)
+"""
+
+
+def measure_import(rounds: int) -> dict[str, Any]:
+    """Import and load of the code location against the import of Dagster, in fresh processes."""
+    floor, import_only, load = [], [], []
+    with tempfile.TemporaryDirectory() as home:
+
+        def seconds(script: str) -> list[float]:
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", script],
+                env={**os.environ, "HF_HOME": home},
+                capture_output=True,
+                check=True,
+                text=True,
+            )
+            return [float(part) for part in done.stdout.split()]
+
+        for turn in range(rounds + 1):
+            base, (whole, imported) = seconds(FLOOR), seconds(LOAD)
+            if turn:  # the first round fills the caches of the disk
+                floor.append(base[0])
+                load.append(whole)
+                import_only.append(imported)
+    base = statistics.median(floor)
+    figures = {
+        "import_ratio": round(statistics.median(load) / base, 2),
+        "import_only_ratio": round(statistics.median(import_only) / base, 2),
+        "import_dagster_s": round(base, 3),
+    }
+    say(f"import: {figures}")
+    return figures
+
+
+if __name__ == "__main__":
+    main()

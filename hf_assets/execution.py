@@ -21,7 +21,7 @@ from hf_assets.partitions import partition_key, symbol_and_timeframe
 from hf_assets.tasks import Job, Partition, Task
 from hf_plugins.errors import DataError, HfError
 from hf_plugins.versioning import Identity, combine_digests
-from hf_resources.datasets import Dataset, HeadConflictError
+from hf_resources.datasets import Dataset, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
 from hf_resources.store import DatasetStore
 
@@ -97,7 +97,7 @@ class _Guard:
         parents = [
             parent for task in self.tasks for p in self.partitions for parent in task.parents(p)
         ]
-        wanted: dict[tuple[str, str], dict[Partition, None]] = {}
+        wanted: dict[tuple[Layer, str], dict[Partition, None]] = {}
         for _, used, partition in parents:
             wanted.setdefault((used.layer, used.name), {})[partition] = None
         self._pointers = {
@@ -108,7 +108,7 @@ class _Guard:
             )
             for key, needed in wanted.items()
         }
-        self._heads: dict[tuple[str, str], dict[Partition, Dataset]] = {
+        self._heads: dict[tuple[Layer, str], dict[Partition, Dataset]] = {
             key: self.store.heads(key[0], key[1], list(needed)) for key, needed in wanted.items()
         }
         self._frames: tuple[Partition | None, dict[Any, pd.DataFrame]] = (None, {})
@@ -271,7 +271,7 @@ class _Guard:
             if frame_key not in cache:
                 cache[frame_key] = self.store.read(inputs[frame_key], sorted(wanted))
         return {
-            frame_key: cache[frame_key][list(used.columns)]
+            frame_key: cache[frame_key].loc[:, list(used.columns)]
             for frame_key, used, _ in task.parents(partition)
             if frame_key in cache and frame_key in inputs
         }

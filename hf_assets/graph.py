@@ -13,10 +13,10 @@ import pandas as pd
 
 from hf_assets import reports
 from hf_assets.project import Project
-from hf_assets.tasks import Input, Job, Product, Task
+from hf_assets.tasks import Input, Job, Product, Task, column
 from hf_plugins import market_data as market_data_view
 from hf_plugins import registry
-from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator
+from hf_plugins.base import BaseFeature
 from hf_plugins.models.artefact import pack
 from hf_plugins.timeframes import bars_per_year
 from hf_plugins.validation.labels import get_label
@@ -65,7 +65,7 @@ def _bars(project: Project) -> Task:
         name="bars",
         plugin_key=declared.source,
         parameters={key: source.parameters() for key, source in sorted(sources.items())},
-        description=declared.description,
+        description=declared.description or f"Bars as source `{declared.source}` has them.",
         family="source",
     )
     implementations = [
@@ -84,7 +84,10 @@ def _enriched() -> Task:
         name="enriched",
         plugin_key="market_data.adjusted",
         parameters={},
-        description="Bars on a total-return basis, anchored at the first bar.",
+        description=(
+            "Open, high, low and close on a total-return basis, anchored at the first bar: a later "
+            "dividend or split never rewrites what is there. The raw close stays as `raw_close`."
+        ),
         family="view",
     )
     implementation = implementation_of(market_data_view.__name__, ("numpy", "pandas"))
@@ -101,7 +104,7 @@ def _feature(project: Project, name: str) -> Task:
     key = f"features/{name}"
 
     def compute(job: Job) -> Mapping[str, Product]:
-        frame = plugin.compute(job.frames[ENRICHED][list(plugin.reads)])
+        frame = plugin.compute(job.frames[ENRICHED].loc[:, list(plugin.reads)])
         return {key: Product(_checked(key, plugin, frame, job.frames[ENRICHED].index))}
 
     definition = Definition(
@@ -147,8 +150,10 @@ def _model(project: Project, name: str) -> Task:
     models_key, predictions_key = f"models/{name}", f"predictions/{name}"
 
     def compute(job: Job) -> Mapping[str, Product]:
-        X = pd.concat([job.frames[f"features/{feature}"] for feature in features], axis=1)[columns]
-        y = get_label(item.label)(job.frames[ENRICHED]["close"], item.horizon)
+        X = pd.concat([job.frames[f"features/{feature}"] for feature in features], axis=1).loc[
+            :, columns
+        ]
+        y = get_label(item.label)(column(job.frames[ENRICHED], "close"), item.horizon)
         result = walk_forward(
             lambda seed: plugin_type(seed=seed, **item.params),
             X,
@@ -226,10 +231,10 @@ def _signal(project: Project, name: str) -> Task:
 
     def compute(job: Job) -> Mapping[str, Product]:
         predictions = job.frames[predictions_key]
-        known = predictions[predictions["prediction"].notna().cummax()]
-        frame = plugin.generate(known[list(plugin.reads)])
+        known = predictions.loc[column(predictions, "prediction").notna().cummax()]
+        frame = plugin.generate(known.loc[:, list(plugin.reads)])
         frame = frame.assign(train_end=known["train_end"])
-        return {key: Product(frame, summary=_positions(frame["target"]))}
+        return {key: Product(frame, summary=_positions(column(frame, "target")))}
 
     definition = Definition(
         layer="signals",
@@ -239,7 +244,7 @@ def _signal(project: Project, name: str) -> Task:
         description=component.item.description,
         family=plugin.key.partition(".")[0],
     )
-    columns = tuple(dict.fromkeys((*_read_by(plugin), "prediction", "train_end")))
+    columns = tuple(dict.fromkeys((*plugin.reads, "prediction", "train_end")))
     return Task(
         (definition,),
         (Input("predictions", component.item.model, columns),),
@@ -247,10 +252,6 @@ def _signal(project: Project, name: str) -> Task:
         compute,
         schema_version=plugin.schema_version,
     )
-
-
-def _read_by(plugin: BaseSignalGenerator) -> tuple[str, ...]:
-    return tuple(plugin.reads)
 
 
 def _positions(target: pd.Series) -> dict[str, float]:
@@ -275,10 +276,12 @@ def _backtest(project: Project, name: str) -> Task:
         prices = bars.loc[signals.index[0] :, list(engine.reads)]
         calendar = project.universe.get(job.symbol).calendar
         result = engine.run(
-            prices, signals[["target"]], bars_per_year=bars_per_year(calendar, job.timeframe)
+            prices, signals.loc[:, ["target"]], bars_per_year=bars_per_year(calendar, job.timeframe)
         )
+        equity = column(result.equity, "equity")
         attachments = {
-            "equity.svg": reports.equity_plot(result.equity["equity"], prices["close"]).encode(),
+            "equity.svg": reports.sparkline(equity).encode(),
+            "equity_plot.svg": reports.equity_plot(equity, column(bars, "close")).encode(),
             "trades.parquet": reports.table_bytes(result.trades),
             "rejected.parquet": reports.table_bytes(result.rejected),
         }
@@ -297,7 +300,7 @@ def _backtest(project: Project, name: str) -> Task:
         Input("market_data", "enriched", tuple(dict.fromkeys((*engine.reads, "close")))),
     )
     implementation = _merged(
-        _engine_implementation(engine),
+        implementation_of(type(engine)),
         implementation_of("hf_plugins.timeframes"),
         implementation_of("hf_plugins.validation.out_of_sample"),
     )
@@ -309,10 +312,6 @@ def _backtest(project: Project, name: str) -> Task:
         schema_version=engine.schema_version,
         local=lambda symbol: {"calendar": project.universe.get(symbol).calendar},
     )
-
-
-def _engine_implementation(engine: BaseBacktestEngine) -> Implementation:
-    return implementation_of(type(engine))
 
 
 def _report(project: Project, name: str) -> Task:
@@ -327,10 +326,10 @@ def _report(project: Project, name: str) -> Task:
         }
         missing = [symbol for symbol in item.universe if symbol not in rows]
         page = reports.leaderboard(rows, missing).encode()
-        curves = {symbol: frame["equity"] for (_, symbol), frame in job.frames.items()}
+        curves = {symbol: column(frame, "equity") for (_, symbol), frame in job.frames.items()}
         attachments = {
             "leaderboard.md": page,
-            "equity.svg": reports.comparison_plot(curves).encode(),
+            "equity_plot.svg": reports.comparison_plot(curves).encode(),
         }
         summary: dict[str, Any] = {"symbols": len(rows), "missing": missing}
         return {key: Product(attachments=attachments, summary=summary)}
@@ -340,7 +339,7 @@ def _report(project: Project, name: str) -> Task:
         name=name,
         plugin_key="report.leaderboard",
         parameters={"universe": item.universe, "strategy": backtest_key},
-        description=item.description,
+        description=f"The backtests of `{name}` beside each other, best Sharpe ratio first.",
         family="report",
     )
     return Task(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,16 @@ from hf_plugins.params import describe_field
 from hf_resources.datasets import Dataset
 from hf_resources.store import DatasetStore
 
+SHORT = 12
+"""Digits of a hash that a person is shown; the catalog has all of them."""
+
+# Docstrings are reStructuredText; what Markdown would show as noise is put into its words.
+_MARKUP = (
+    (re.compile(r"^\.\. math:: *(\S.*)$", re.MULTILINE), r"```\n\1\n```"),
+    (re.compile(r"^\.\. math::\n\n((?:[ ]+\S.*\n?)+)", re.MULTILINE), r"```\n\1```\n"),
+    (re.compile(r":math:`([^`]+)`"), r"`\1`"),
+    (re.compile(r":(?:class|func|meth|mod|data):`~?([^`]+)`"), r"`\1`"),
+)
 _TYPES = {"float64": "float", "int64": "int", "bool": "bool", "string": "string"}
 
 
@@ -24,61 +35,85 @@ def event_metadata(
     store: DatasetStore, dataset: Dataset, *, hit: bool, reasons: Sequence[str], seconds: float
 ) -> dict[str, Any]:
     """Metadata of one partition's materialisation."""
-    identity = dataset.identity
+    # In the order in which a person reads: what happened, the results, then where they come from.
     metadata: dict[str, Any] = {
         "cache": "hit" if hit else "miss",
         "reason": "; ".join(reasons),
-        "duration_s": round(seconds, 4),
-        "rows": dataset.row_count,
-        "version_hash": dataset.version_hash,
-        "generation": dataset.generation,
-        "code_version_parts": dg.MetadataValue.json(
-            {key: identity.get(key) for key in ("plugin_key", "params", "modules", "libraries")}
-        ),
-        "inputs": dg.MetadataValue.json(
-            {
-                name: {"version_hash": used["version_hash"], "columns": sorted(used["columns"])}
-                for name, used in identity.get("inputs", {}).items()
-            }
-        ),
-        "source_fingerprint": dataset.source_fingerprint,
-        "dagster/uri": dataset.storage_uri,
     }
+    if dataset.columns:
+        metadata["rows"] = dataset.row_count
     if dataset.start_date is not None and dataset.end_date is not None:
         metadata["start"] = dg.MetadataValue.timestamp(dataset.start_date)
         metadata["end"] = dg.MetadataValue.timestamp(dataset.end_date)
+    metadata |= _pages(store, dataset)
+    metadata |= {key: _shown(value) for key, value in dataset.summary.items()}
     if dataset.columns:
         metadata["dagster/partition_row_count"] = dataset.row_count
         metadata["dagster/column_schema"] = dg.TableSchema(
             [dg.TableColumn(name, _TYPES.get(kind, kind)) for name, kind in dataset.columns]
         )
-    metadata |= {key: _shown(value) for key, value in dataset.summary.items()}
+    return metadata | {
+        "duration_s": round(seconds, 4),
+        "dagster/uri": dataset.storage_uri,
+        "version_hash": dataset.version_hash,
+        "generation": dataset.generation,
+        "source_fingerprint": dataset.source_fingerprint,
+        "inputs": dg.MetadataValue.json(_inputs(dataset)),
+        "code_version_parts": dg.MetadataValue.json(_code_parts(dataset)),
+    }
+
+
+def _pages(store: DatasetStore, dataset: Dataset) -> dict[str, dg.MetadataValue]:
+    """Plots and reports kept beside the dataset."""
+    pages = {}
     for name in dataset.attachments:
         if name.endswith(".svg"):
             image = base64.b64encode(store.attachment(dataset, name)).decode()
-            metadata[name.removesuffix(".svg")] = dg.MetadataValue.md(
+            pages[name.removesuffix(".svg")] = dg.MetadataValue.md(
                 f"![{name}](data:image/svg+xml;base64,{image})"
             )
         elif name.endswith(".md"):
-            metadata[name.removesuffix(".md")] = dg.MetadataValue.md(
-                store.attachment(dataset, name).decode()
-            )
-    return metadata
+            text = store.attachment(dataset, name).decode()
+            pages[name.removesuffix(".md")] = dg.MetadataValue.md(text)
+    return pages
+
+
+def _inputs(dataset: Dataset) -> dict[str, Any]:
+    used = dataset.identity.get("inputs", {})
+    return {
+        name: {
+            "version_hash": each["version_hash"][:SHORT],
+            "columns": sorted(each["columns"]),
+        }
+        for name, each in used.items()
+    }
+
+
+def _code_parts(dataset: Dataset) -> dict[str, Any]:
+    identity = dataset.identity
+    modules = {name: digest[:SHORT] for name, digest in identity.get("modules", {}).items()}
+    parts = {key: identity.get(key) for key in ("plugin_key", "params", "libraries")}
+    return {**parts, "modules": modules}
 
 
 def _shown(value: Any) -> Any:
     if value is None:
         return "undefined"
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, bool | int | str):
         return value
     return dg.MetadataValue.json(value)
 
 
 def describe(task: Task, prose: str, plugin: Any, origin: str) -> str:
     """Markdown description of an asset: prose, how it is computed, its parameters, its YAML."""
-    parts = [prose] if prose else []
-    document = inspect.getdoc(type(plugin) if plugin is not None else task.compute)
+    told = prose if plugin is not None else task.outputs[0].description
+    parts = [told] if told else []
+    document = inspect.getdoc(type(plugin)) if plugin is not None else None
     if document:
+        for pattern, replacement in _MARKUP:
+            document = pattern.sub(replacement, document)
         parts.append(f"**How it is computed** (`{task.plugin_key}`)\n\n{document}")
     if plugin is not None:
         rows = _parameter_rows(plugin)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-WIDTH, HEIGHT, POINTS = 760, 260, 240
+WIDTH, HEIGHT, POINTS, SPARK_POINTS = 760, 260, 240, 84
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 28, 24
 _COLOURS = ("#2563eb", "#9ca3af", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d")
 
@@ -24,14 +24,29 @@ def equity_plot(equity: pd.Series, close: pd.Series) -> str:
     held = close.reindex(equity.index)
     return _line_plot(
         {"strategy": 100 * equity / equity.iloc[0], "buy and hold": 100 * held / held.iloc[0]},
-        "Equity out of sample, first bar = 100",
+        "Equity out of sample, first bar = 100, log scale",
     )
 
 
 def comparison_plot(curves: Mapping[str, pd.Series]) -> str:
     """SVG of several equity curves, each starting at 100."""
     scaled = {name: 100 * curve / curve.iloc[0] for name, curve in curves.items() if len(curve)}
-    return _line_plot(scaled, "Equity by symbol, first bar = 100")
+    return _line_plot(scaled, "Equity by symbol, first bar = 100, log scale")
+
+
+def sparkline(values: pd.Series) -> str:
+    """SVG of one line without axes, so small that the UI shows it in the metadata table itself.
+
+    The UI shows Markdown of fewer than 1,000 characters in place and hides longer text in a dialog.
+    """
+    line = _thinned(values.dropna(), SPARK_POINTS).to_numpy(np.float64)
+    low, high = (line.min(), line.max()) if len(line) else (0.0, 0.0)
+    scaled = 78 - 76 * (line - low) / ((high - low) or 1.0)
+    points = " ".join(f"{4 * n},{y:.0f}" for n, y in enumerate(scaled))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="340" height="80">'
+        f'<polyline points="{points}" fill="none" stroke="{_COLOURS[0]}"/></svg>'
+    )
 
 
 def model_report(name: str, folds: pd.DataFrame, metrics: Mapping[str, Any]) -> str:
@@ -126,23 +141,26 @@ def _axes_and_lines(lines: Mapping[str, pd.Series]) -> list[str]:
     last = max(line.index[-1] for line in lines.values())
     height, width = HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - _RIGHT
     span = (pd.Timestamp(last) - pd.Timestamp(first)).total_seconds() or 1.0
+    logarithmic = low > 0
 
     def x(when: Any) -> float:
         return _LEFT + width * (when - first).total_seconds() / span
 
     def y(value: float) -> float:
-        return _TOP + height * (1 - (value - low) / ((high - low) or 1.0))
+        at, bottom, top = np.log((value, low, high)) if logarithmic else (value, low, high)
+        return float(_TOP + height * (1 - (at - bottom) / ((top - bottom) or 1.0)))
 
     parts = []
-    for value in np.linspace(low, high, 5):
+    for value in np.geomspace(low, high, 5) if logarithmic else np.linspace(low, high, 5):
         parts.append(
             f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" '
             f'stroke="#e5e7eb"/><text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" '
             f'fill="#6b7280">{value:,.4g}</text>'
         )
-    for when in pd.date_range(first, last, periods=5):
+    anchors = ("start", "middle", "middle", "middle", "end")
+    for when, anchor in zip(pd.date_range(first, last, periods=5), anchors, strict=True):
         parts.append(
-            f'<text x="{x(when):.1f}" y="{HEIGHT - 6}" text-anchor="middle" fill="#6b7280">'
+            f'<text x="{x(when):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}" fill="#6b7280">'
             f"{when:%Y-%m}</text>"
         )
     for position, (name, line) in enumerate(lines.items()):
@@ -156,8 +174,8 @@ def _axes_and_lines(lines: Mapping[str, pd.Series]) -> list[str]:
     return parts
 
 
-def _thinned(line: pd.Series) -> pd.Series:
-    """At most :data:`POINTS` points, evenly spaced, the last one included."""
-    if len(line) <= POINTS:
+def _thinned(line: pd.Series, most: int = POINTS) -> pd.Series:
+    """At most ``most`` points, evenly spaced, the last one included."""
+    if len(line) <= most:
         return line
-    return line.iloc[np.unique(np.linspace(0, len(line) - 1, POINTS).astype(int))]
+    return line.iloc[np.unique(np.linspace(0, len(line) - 1, most).astype(int))]

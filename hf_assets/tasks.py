@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pandas as pd
@@ -180,6 +180,11 @@ class Task:
             schema_version=self.schema_version,
             inputs=used,
         )
+
+
+def column(frame: pd.DataFrame, name: str) -> pd.Series:
+    """One column, typed."""
+    return cast(pd.Series, frame[name])
 
 
 def _digests(dataset: Dataset, needed: Input) -> dict[str, str]:

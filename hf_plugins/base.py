@@ -215,7 +215,7 @@ class BaseBacktestEngine(Plugin):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Price columns that :meth:`run` reads; nothing else is passed in, nothing else is hashed."""
+        """Price columns that :meth:`run` reads; nothing else is passed in or hashed."""
         return OHLCV
 
     @abstractmethod

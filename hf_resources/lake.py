@@ -75,6 +75,9 @@ class Lake:
 
         Returns:
             False if it was there already; it is left as it is.
+
+        Raises:
+            ConfigurationError: the bucket does not exist.
         """
         if self._root is not None:
             return _link(self._root, path, data, replace=False)
@@ -83,6 +86,8 @@ class Lake:
             obstore.put(self._store, path, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
+        except FileNotFoundError:
+            raise ConfigurationError(f"the bucket of lake {self._base} does not exist") from None
         return True
 
     def replace(self, path: str, data: bytes) -> None:

@@ -104,6 +104,22 @@ def test_columns_are_matched_by_name(key: str) -> None:
         model.predict(pd.concat([X, X[["b"]]], axis=1))
 
 
+def test_a_model_that_goes_by_position_gets_the_order_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, (X, _) = unpack(packed(fitted("ml.lightgbm"))), data()
+    seen: list[list[str]] = []
+
+    def positional(self: BaseModel, X: pd.DataFrame) -> pd.Series:
+        seen.append(list(X.columns))
+        return X.iloc[:, 0]
+
+    monkeypatch.setattr(models.get("ml.lightgbm"), "predict", positional)
+    result = model.predict(X.assign(other=1.0).loc[:, ["d", "other", "c", "b", "a"]])
+    assert seen == [list("abcd")]
+    assert result.tolist() == X["a"].tolist()
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_rows_with_a_null_feature_have_no_prediction(key: str) -> None:
     model, (X, _) = unpack(packed(fitted(key))), data()

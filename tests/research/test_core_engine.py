@@ -163,6 +163,15 @@ def test_the_position_is_the_target_of_the_equity_at_that_open() -> None:
     assert (trade["entry_price"], trade["exit_price"]) == (10, 20)
 
 
+def test_a_target_that_the_drift_has_reached_is_executed_without_a_fill() -> None:
+    # 5 units of 10 and 50 in cash; at 30 they are 0.75 of 200; back at 10 nothing is to be done.
+    prices = np.array([10.0, 10.0, 30.0, 10.0, 10.0])
+    goals = np.array([0.5, 0.75, 0.75, 0.75, 0.75])
+    ledger = simulate(prices, prices, goals, capital=100.0, commission=0.0, slippage=0.0)
+    assert ledger.fills["bar"].tolist() == [1]
+    assert ledger.equity.tolist() == [100, 100, 200, 100, 100]
+
+
 def test_a_flip_is_two_trades() -> None:
     prices = bars([10, 10, 12, 12], [10, 11, 12, 12])
     result = run(prices, targets([1, -1, -1, -1]), capital=100.0, commission=0.001)

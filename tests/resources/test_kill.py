@@ -36,6 +36,7 @@ def kill_repeatedly(settings: Settings, kills: int, seed: int) -> None:
         receive, send = publisher.CONTEXT.Pipe(duplex=False)
         child = publisher.spawn(publisher.publish_for_ever, settings, seed + number, send)
         send.close()
+        last = b""
         for _ in range(chance.randint(1, 9)):  # an odd number stops inside a publication
             assert receive.poll(60), "the publisher does not come forward"
             last = receive.recv_bytes()
