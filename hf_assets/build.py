@@ -77,10 +77,11 @@ def assemble(
     for task in tasks:
         steps.setdefault(step_name(task), []).append(task)
     covered = partition_sets(project, tasks)
+    depths = _depths(tasks)
     assets = []
     for step, members in steps.items():
         specs = [
-            _spec(task, key, declared.get(key), origins, covered)
+            _spec(task, key, declared.get(key), origins, covered, depths)
             for task in members
             for key in task.asset_keys()
         ]
@@ -119,6 +120,7 @@ def _spec(
     declared: dg.AssetSpec | None,
     origins: Mapping[str, tuple[ItemComponent, Any]],
     covered: Mapping[str, dg.PartitionsDefinition],
+    depths: Mapping[str, int],
 ) -> dg.AssetSpec:
     name = key.to_user_string()
     component, plugin = origins[name]
@@ -138,9 +140,23 @@ def _spec(
         owners=[component.item.owner],
         kinds=KINDS[layer],
         tags={**spec.tags, "layer": layer, "plugin": task.plugin_key},
-        automation_condition=None if task.fetch else inputs_changed(),
+        automation_condition=None if task.fetch else inputs_changed(_levels(task, depths)),
         partitions_def=chosen,
     )
+
+
+def _depths(tasks: Iterable[Task]) -> dict[str, int]:
+    """How many levels are above each asset; tasks come parents before children."""
+    depths: dict[str, int] = {}
+    for task in tasks:
+        above = max((depths[used.key] + 1 for used in task.inputs), default=0)
+        depths |= dict.fromkeys(task.names(), above)
+    return depths
+
+
+def _levels(task: Task, depths: Mapping[str, int]) -> int:
+    """How far up automation waits: where all comes by one way, a change arrives only once."""
+    return depths[task.names()[0]] if len(task.inputs) > 1 else 1
 
 
 def _mapping(

@@ -71,7 +71,7 @@ def load_project(tree: dg.ComponentTree) -> Project:
         for name, component in _by_name(tree, Signal).items()
     }
     for component, _ in signals.values():
-        _known(component, "model", [component.item.model], models)
+        _known(component, "model", "model", [component.item.model], models)
     strategies = {
         name: (component, _engine(component, signals, universe))
         for name, component in _by_name(tree, Strategy).items()
@@ -131,11 +131,13 @@ def _told(component: ItemComponent, field: str, make: Any) -> Any:
         raise ConfigurationError(f"{where}: {kind} '{name}', field '{field}': {error}") from None
 
 
-def _known(component: ItemComponent, field: str, names: list[str], allowed: Iterable[str]) -> None:
+def _known(
+    component: ItemComponent, field: str, kind: str, names: list[str], allowed: Iterable[str]
+) -> None:
     def check() -> None:
         for name in names:
             if name not in allowed:
-                raise ConfigurationError(unknown(field.removesuffix("s"), name, allowed))
+                raise ConfigurationError(unknown(kind, name, allowed))
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise ConfigurationError(f"'{min(repeated)}' is listed more than once")
@@ -148,8 +150,8 @@ def _model_scheme(
 ) -> WalkForwardParams:
     item = component.item
     _plugin(component, registry.models, item.params)
-    _known(component, "features", item.features, features)
-    _known(component, "label", [item.label], LABELS)
+    _known(component, "features", "feature", item.features, features)
+    _known(component, "label", "label", [item.label], LABELS)
     owners: dict[str, str] = {}
     for name in item.features:
         for column in features[name][1].outputs:
@@ -181,9 +183,9 @@ def _engine(
     universe: Universe,
 ) -> BaseBacktestEngine:
     item = component.item
-    _known(component, "signal", [item.signal], signals)
-    _known(component, "universe", item.universe, universe.symbols)
-    _known(component, "timeframe", [item.timeframe], universe.timeframes)
+    _known(component, "signal", "signal", [item.signal], signals)
+    _known(component, "universe", "symbol", item.universe, universe.symbols)
+    _known(component, "timeframe", "timeframe", [item.timeframe], universe.timeframes)
     engine = _told(component, "engine", lambda: registry.engines.get(item.engine))
     params = {
         "capital": item.capital,

@@ -149,7 +149,8 @@ def grew(
     if not old:
         return True
     last = old[-1]
-    names = [name for name in (columns or last.digests) if name != "timestamp"]
+    wanted = last.digests if columns is None else columns
+    names = [name for name in wanted if name != "timestamp"]
     if missing := [name for name in names if name not in last.digests]:
         raise DataError(f"cannot compare the columns {missing}: the older dataset lacks them")
     same = common_prefix(old, new, names)

@@ -15,13 +15,11 @@ from typing import Any, Final
 import dagster as dg
 import pytest
 from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
-from sqlalchemy import event
 
-from hf_assets.partitions import symbol_and_timeframe
-from hf_assets.sweep import REPORT_KEY, Finding, busy_partitions, find_stale, requests
+from hf_assets.sweep import Finding, find_stale
 from hf_plugins import market_data
-from tests.graph.lab import CHAIN, Lab, bars, range_tags
-from tests.graph.test_events import FEATURES, FIVE
+from tests.graph.lab import CHAIN, Lab
+from tests.graph.test_events import FEATURES
 
 AssetPartition = tuple[str, str]
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -178,7 +176,8 @@ def test_levels_below_a_hit_are_not_requested(make_lab: Callable[..., Lab]) -> N
     lab.write_bars("BBB", "1d", frame)
     lab.run([BARS])
     waves = harness.until_quiet()
-    for w in waves: print(w)
+    for w in waves:
+        print(w)
     assert 0
 
 
@@ -190,7 +189,8 @@ def test_whole_chain(make_lab: Callable[..., Lab]) -> None:
     revise(lab, "BBB")
     lab.run([BARS])
     waves = harness.until_quiet()
-    for w in waves: print(w)
+    for w in waves:
+        print(w)
     assert 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.remote_representation.external import RemoteRepository  # noqa: F401
+from dagster._core.loader import LoadingContextForTest
 
 from hf_assets.partitions import symbol_and_timeframe
 from tests.graph.lab import Event, Lab, bars, range_tags
@@ -33,19 +33,13 @@ def stale_statuses(lab: Lab) -> dict[tuple[str, str], StaleStatus]:
     """What the partition's page in the UI says of each asset partition."""
     graph = lab.definitions().resolve_asset_graph()
     resolver = CachingStaleStatusResolver(
-        lab.instance, graph, loading_context=_loading_context(lab.instance)
+        lab.instance, graph, loading_context=LoadingContextForTest(lab.instance)
     )
     return {
         (name, key): resolver.get_status(dg.AssetKey(name.split("/")), key)
         for name in lab.asset_names()
         for key in graph.get(dg.AssetKey(name.split("/"))).partitions_def.get_partition_keys()  # type: ignore[union-attr]
     }
-
-
-def _loading_context(instance: dg.DagsterInstance) -> object:
-    from dagster._core.loader import LoadingContextForTest
-
-    return LoadingContextForTest(instance)
 
 
 def assert_exact(lab: Lab, events: dict[tuple[str, str], Event]) -> None:
@@ -152,9 +146,7 @@ def test_no_wrong_version_is_visible_while_a_run_is_under_way(
     def watch(self: dg.DagsterInstance, event: object, **options: object) -> None:
         real(self, event, **options)  # type: ignore[arg-type]
         for found in wide.all_events():
-            dataset = wide.store.lookup(
-                wide.head(found.asset, found.partition).ref, found.version
-            )
+            dataset = wide.store.lookup(wide.head(found.asset, found.partition).ref, found.version)
             assert dataset is not None, f"{found} names a version that no dataset has"
         seen.append(1)
 

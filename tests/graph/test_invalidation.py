@@ -164,8 +164,8 @@ def test_appended_bars_leave_earlier_predictions_untouched(settled: Lab) -> None
     settled.run()
     after = settled.store.read(settled.head("predictions/forest", "BBB|1d"))
     assert len(after) > len(before)
-    pd.testing.assert_series_equal(
-        after["prediction"].iloc[: len(before)], before["prediction"], check_exact=True
+    pd.testing.assert_frame_equal(
+        after.loc[before.index, ["prediction"]], before[["prediction"]], check_exact=True
     )
 
 
@@ -240,7 +240,10 @@ def test_a_rewritten_formula_with_the_same_values_stops_there(
         ('"""Range of a bar."""', '"""High minus low, in quote currency."""'),
         (
             'pd.DataFrame({"range": data["high"] - data["low"]})',
-            'pd.DataFrame(\n            {\n                "range": data["high"]\n                - data["low"]\n            }\n        )',
+            (
+                'pd.DataFrame(\n            {\n                "range": data["high"]\n'
+                '                - data["low"]\n            }\n        )'
+            ),
         ),
     ],
     ids=["comment", "docstring", "reformat"],

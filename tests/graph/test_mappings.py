@@ -46,7 +46,9 @@ def test_every_dependency_is_in_the_table(graph: object) -> None:
         for node in graph.asset_nodes  # type: ignore[attr-defined]
         for parent in node.parent_keys
     }
-    assert declared == {(child.split("/")[0], parent.split("/")[0]) for child, _, parent, _ in CASES}
+    assert declared == {
+        (child.split("/")[0], parent.split("/")[0]) for child, _, parent, _ in CASES
+    }
 
 
 @pytest.mark.parametrize("pair", [("AAPL", "1d"), ("BTC/USDT", "1h"), ("BRK.B", "5m"), ("*", "1d")])

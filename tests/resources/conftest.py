@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -12,6 +13,10 @@ from hf_resources import catalog
 from hf_resources.settings import Settings
 from hf_resources.store import DatasetStore
 from tests import servers
+
+# A machine that other work shares is no finding.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

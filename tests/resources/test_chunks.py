@@ -117,12 +117,13 @@ def test_any_changed_value_of_a_column_that_matters_is_no_growth(
     assert not frame_grew(described, new, "1m")
     assert not frame_grew(described, new, "1m", ["a"])
     assert frame_grew(described, new, "1m", ["b"])
+    assert frame_grew(described, new, "1m", [])  # in time alone
 
 
 @given(data=st.data(), old_rows=st.integers(2, 120))
 def test_a_missing_or_inserted_row_is_no_growth(data: Any, old_rows: int) -> None:
     frame = samples.frame(old_rows + 5)
-    gone = data.draw(st.integers(0, old_rows - 1))
+    gone = data.draw(st.integers(0, old_rows - 2))
     thinned = frame.drop(frame.index[gone])
     assert not frame_grew(chunks(frame.iloc[:old_rows], "1m"), thinned, "1m", [])
     assert not frame_grew(chunks(thinned.iloc[: old_rows - 1], "1m"), frame, "1m", [])
