@@ -33,25 +33,31 @@ def inputs_changed(levels: int = 1) -> dg.AutomationCondition:
         | condition.code_version_changed()
         | condition.any_deps_match(condition.data_version_changed())
     )
-    handled = ~trigger & condition.newly_requested()
-    latched = trigger.since(handled | condition.initial_evaluation())
     retry = condition.execution_failed().newly_true()
     ready = (
         ~condition.any_deps_missing()
         & ~condition.any_deps_match(_unsettled(levels))
         & ~condition.in_progress()
     )
-    return ((latched | retry) & ready).with_label("inputs_changed")
+    return ((_latched(trigger) | retry) & ready).with_label("inputs_changed")
+
+
+def _latched(trigger: dg.AutomationCondition) -> dg.AutomationCondition:
+    """True from an edge until what it triggers is requested; an edge after that counts again."""
+    condition = dg.AutomationCondition
+    handled = ~trigger & condition.newly_requested()
+    return trigger.since(handled | condition.initial_evaluation())
 
 
 def _unsettled(levels: int) -> dg.AutomationCondition:
     """It, or one of ``levels`` - 1 levels above it, is being recomputed or is about to be."""
     condition = dg.AutomationCondition
+    # will_be_requested leaves out parents whose partitions are others, hence the latch beside it.
+    changed = _latched(condition.any_deps_match(condition.data_version_changed()))
     unsettled = (
         condition.in_progress()
         | condition.will_be_requested()
-        # the same for parents with other partitions, which will_be_requested leaves out
-        | condition.any_deps_match(condition.data_version_changed())
+        | (changed & ~condition.any_deps_missing())
     )
     if levels > 1:
         unsettled |= condition.any_deps_match(_unsettled(levels - 1))

@@ -17,6 +17,7 @@ from hf_assets.automation import automation_sensor, inputs_changed
 from hf_assets.components import ItemComponent
 from hf_assets.execution import RunOptions, execute
 from hf_assets.graph import build_tasks
+from hf_assets.items import DEFAULT_SOURCE
 from hf_assets.metadata import describe
 from hf_assets.project import Project, load_project
 from hf_assets.resources import StoreResource
@@ -195,8 +196,8 @@ def _step(
 def _origins(project: Project) -> dict[str, tuple[ItemComponent, Any]]:
     """The document behind each asset key, and the plugin to describe it by."""
     found: dict[str, tuple[ItemComponent, Any]] = {
-        "market_data/bars": (project.market_data, None),
-        "market_data/enriched": (project.market_data, None),
+        "market_data/bars": (project.market_data[DEFAULT_SOURCE], None),
+        "market_data/enriched": (project.market_data[DEFAULT_SOURCE], None),
     }
     for name, (component, plugin) in project.features.items():
         found[f"features/{name}"] = (component, plugin)

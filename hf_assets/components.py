@@ -16,6 +16,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 
 from hf_assets.items import (
+    DEFAULT_SOURCE,
     FeatureItem,
     Item,
     MarketDataItem,
@@ -95,13 +96,19 @@ class ItemComponent(dg.Component):
 
 
 class MarketData(ItemComponent):
-    """Market data: raw bars from a source, and the adjusted bars that everything else reads."""
+    """Market data: raw bars from a source, and the adjusted bars that everything else reads.
+
+    One document is the default. Others have a name, and instruments in the universe file name them
+    as their ``source``.
+    """
 
     item_type = MarketDataItem
     item: MarketDataItem
 
     def asset_keys(self) -> list[dg.AssetKey]:
-        """Raw and enriched bars."""
+        """Raw and enriched bars; a further source feeds the same two assets."""
+        if self.item.name != DEFAULT_SOURCE:
+            return []
         return [dg.AssetKey(["market_data", "bars"]), dg.AssetKey(["market_data", "enriched"])]
 
 

@@ -18,15 +18,18 @@ import pandas as pd
 from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
 from hf_assets.metadata import event_metadata
 from hf_assets.partitions import partition_key, symbol_and_timeframe
-from hf_assets.tasks import Job, Partition, Task
+from hf_assets.tasks import FETCHED, Job, Partition, Task
 from hf_plugins.errors import DataError, HfError
 from hf_plugins.versioning import Identity, combine_digests
-from hf_resources.datasets import Dataset, HeadConflictError, Layer
+from hf_resources.chunks import frame_grew
+from hf_resources.datasets import Dataset, DatasetRef, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
 from hf_resources.store import DatasetStore
 
 ATTEMPTS = 3
 """Tries at a partition whose inputs keep moving while it is computed."""
+PROGRESS_SECONDS = 10
+"""Time between two lines of progress: each is a row in Dagster's event log, like an event."""
 
 
 class RunOptions(dg.Config):
@@ -48,6 +51,7 @@ def execute(
     failures: dict[str, Exception] = {}
     for wave in _waves(chosen):
         guard = _Guard(context, store, wave, list(partitions), force=options.force)
+        next_line = time.monotonic() + PROGRESS_SECONDS
         for done, partition in enumerate(partitions, start=1):
             for task in wave:
                 label = f"{task.names()[0]} {partitions[partition]}"
@@ -58,7 +62,9 @@ def execute(
                     context.log.error(f"{label}: {error}", exc_info=not isinstance(error, HfError))
                 else:
                     yield from (event for event in events if event.asset_key in selected)
-            context.log.info(f"{done} of {len(partitions)} partitions done: {partition}")
+            if time.monotonic() >= next_line:
+                next_line = time.monotonic() + PROGRESS_SECONDS
+                context.log.info(f"{done} of {len(partitions)} partitions done")
     if failures:
         told = "\n".join(f"{label}: {error}" for label, error in failures.items())
         permanent = all(isinstance(error, HfError) for error in failures.values())
@@ -188,12 +194,14 @@ class _Guard:
         found = self._lookup(task, partition, identity)
         if found:
             datasets = {
-                key: self.store.adopt(dataset, expected=standing[key])
+                key: self._confirm(dataset, expected=standing[key])
                 for key, dataset in found.items()
             }
             reasons = ["identical code, parameters and inputs"]
         else:
-            reasons = explain_miss(standing[task.names()[0]], identity, forced=self.force)
+            head = standing[task.names()[0]]
+            grown = self._grown(task, partition, head, inputs, fetched) if head else []
+            reasons = explain_miss(head, identity, forced=self.force, grown=grown)
             datasets = self._compute(task, partition, identity, inputs, fetched, standing)
         seconds = time.perf_counter() - started
         provenance = self._provenance(task, partition, inputs)
@@ -212,6 +220,13 @@ class _Guard:
             for key, dataset in datasets.items()
         ]
 
+    def _confirm(self, dataset: Dataset, *, expected: Dataset | None) -> Dataset:
+        """Make sure that a hit is the head; nothing is written, or locked, where it is already."""
+        head = self.store.head(dataset.ref)
+        if head is not None and head.id == dataset.id:
+            return head
+        return self.store.adopt(dataset, expected=expected)
+
     def _lookup(self, task: Task, partition: Partition, identity: Identity) -> dict[str, Dataset]:
         """The datasets of all outputs if every one exists already, else nothing."""
         if self.force:
@@ -225,6 +240,33 @@ class _Guard:
                 return {}
             found[ref.asset_key] = dataset
         return found
+
+    def _grown(
+        self,
+        task: Task,
+        partition: Partition,
+        head: Dataset,
+        inputs: Mapping[Any, Dataset],
+        fetched: pd.DataFrame | None,
+    ) -> list[str]:
+        """Inputs that only had rows appended since ``head`` was made, by their unchanged prefix."""
+        if fetched is not None:
+            if not set(fetched.columns) <= set(head.column_digests):
+                return []
+            chunks = self.store.chunks(head)
+            return [FETCHED] if frame_grew(chunks, fetched, partition[1]) else []
+        grown = []
+        read_before = head.identity.get("inputs", {})
+        for frame_key, used, parent in task.parents(partition):
+            name = task.input_name(frame_key)
+            if name not in read_before or frame_key not in inputs:
+                continue
+            ref = DatasetRef(used.layer, used.name, *parent)
+            old = self.store.lookup(ref, read_before[name]["version_hash"])
+            comparable = old is not None and set(used.columns) <= set(old.column_digests)
+            if old and comparable and self.store.grew(old, inputs[frame_key], used.columns):
+                grown.append(name)
+        return grown
 
     def _compute(
         self,

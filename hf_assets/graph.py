@@ -24,6 +24,7 @@ from hf_plugins.validation.out_of_sample import assert_out_of_sample
 from hf_plugins.validation.walk_forward import prediction_report, walk_forward
 from hf_plugins.versioning import Implementation, implementation_of, sha256_hex
 from hf_resources.datasets import Definition
+from hf_resources.sources import canonical
 
 ENRICHED = "market_data/enriched"
 BARS = "market_data/bars"
@@ -47,8 +48,6 @@ def build_tasks(project: Project) -> list[Task]:
 
 
 def _bars(project: Project) -> Task:
-    declared = project.market_data.item
-
     def fetch(symbol: str, timeframe: str) -> pd.DataFrame:
         instrument = project.universe.get(symbol)
         frame = project.sources[symbol].bars(instrument, timeframe)
@@ -59,20 +58,24 @@ def _bars(project: Project) -> Task:
     def compute(job: Job) -> Mapping[str, Product]:
         return {BARS: Product(job.frames[BARS])}
 
-    sources = {source.key: source for source in project.sources.values()}
+    def local(symbol: str) -> Mapping[str, Any]:
+        source = project.sources[symbol]
+        return {"source": source.key, "params": source.parameters()}
+
     definition = Definition(
         layer="market_data",
         name="bars",
-        plugin_key=declared.source,
-        parameters={key: source.parameters() for key, source in sorted(sources.items())},
-        description=declared.description or f"Bars as source `{declared.source}` has them.",
+        plugin_key="market_data.bars",
+        parameters={},
+        description=(
+            "Bars as their source has them, in canonical form: UTC open times, strictly "
+            "increasing, rounded to the instrument's precision."
+        ),
         family="source",
     )
-    implementations = [
-        implementation_of(type(source).__module__, ("numpy", "pandas"))
-        for source in sources.values()
-    ]
-    return Task((definition,), (), _merged(*implementations), compute, fetch=fetch)
+    # What a source fetches is identified by its content; the canonical form is the code that counts.
+    implementation = implementation_of(canonical.__name__, ("numpy", "pandas"))
+    return Task((definition,), (), implementation, compute, fetch=fetch, local=local)
 
 
 def _enriched() -> Task:

@@ -24,6 +24,10 @@ PARAMS = "Parameters of the plugin; see `hf plugins list`."
 Description = Annotated[str, Field(description="Prose for people; changing it recomputes nothing.")]
 
 
+DEFAULT_SOURCE = "bars"
+"""Name of the market data document that serves every instrument that names no other."""
+
+
 class Item(Params):
     """What every document has."""
 
@@ -33,9 +37,9 @@ class Item(Params):
 
 
 class MarketDataItem(Item):
-    """Where the bars come from."""
+    """Where bars come from: by default of all instruments, else of those that name it as source."""
 
-    name: Name = "bars"
+    name: Name = DEFAULT_SOURCE
     source: Annotated[str, Field(description="Key of a market data source.")]
     params: dict[str, Any] = Field(default={}, description="Parameters of the source.")
 

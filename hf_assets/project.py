@@ -22,6 +22,7 @@ from hf_assets.components import (
     Signal,
     Strategy,
 )
+from hf_assets.items import DEFAULT_SOURCE
 from hf_plugins import registry
 from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Plugin
 from hf_plugins.errors import ConfigurationError, unknown
@@ -29,7 +30,7 @@ from hf_plugins.registry import PluginRegistry
 from hf_plugins.validation.labels import LABELS
 from hf_plugins.validation.walk_forward import WalkForwardParams
 from hf_resources.instruments import Universe, load_universe
-from hf_resources.sources.base import Source, create_source, source_keys
+from hf_resources.sources.base import Source, get_source, source_keys
 
 UNIVERSE_FILE = "universe.yaml"
 
@@ -42,7 +43,7 @@ class Project:
     """The declared items, each with the plugin instance that its parameters make."""
 
     universe: Universe
-    market_data: MarketData
+    market_data: Mapping[str, MarketData]
     sources: Mapping[str, Source]
     features: Mapping[str, tuple[Feature, BaseFeature]]
     models: Mapping[str, tuple[Model, WalkForwardParams]]
@@ -56,8 +57,15 @@ def load_project(tree: dg.ComponentTree) -> Project:
     Raises:
         ConfigurationError: the first contradiction found.
     """
-    universe = load_universe(Path(tree.defs_module_path) / UNIVERSE_FILE, sources=source_keys())
-    market_data = _single_market_data(tree)
+    market_data = _by_name(tree, MarketData)
+    if DEFAULT_SOURCE not in market_data:
+        raise ConfigurationError(
+            "no market data is declared: add one document of `type: hf_assets.MarketData` with "
+            f"`source` and no name; allowed sources: {', '.join(source_keys())}"
+        )
+    universe = load_universe(
+        Path(tree.defs_module_path) / UNIVERSE_FILE, sources=sorted(market_data)
+    )
     features = {
         name: (component, _plugin(component, registry.features, component.item.params))
         for name, component in _by_name(tree, Feature).items()
@@ -80,27 +88,18 @@ def load_project(tree: dg.ComponentTree) -> Project:
     return Project(universe, market_data, sources, features, models, signals, strategies)
 
 
-def _single_market_data(tree: dg.ComponentTree) -> MarketData:
-    found = tree.get_all_components(MarketData)
-    if not found:
-        raise ConfigurationError(
-            "no market data is declared: add one document of `type: hf_assets.MarketData` with "
-            f"`source`; allowed sources: {', '.join(source_keys())}"
-        )
-    if len(found) > 1:
-        places = " and ".join(component.origin.at() for component in found)
-        raise ConfigurationError(f"market data is declared more than once: at {places}")
-    return found[0]
-
-
-def _sources(market_data: MarketData, universe: Universe) -> dict[str, Source]:
-    """The source of each symbol: the one declared, unless the instrument names another."""
-    item = market_data.item
-    default = _told(market_data, "source", lambda: create_source(item.source, item.params))
+def _sources(market_data: Mapping[str, MarketData], universe: Universe) -> dict[str, Source]:
+    """The source of each symbol: the default one, unless the instrument names another."""
+    made = {name: _source(component) for name, component in market_data.items()}
     return {
-        instrument.symbol: create_source(instrument.source) if instrument.source else default
+        instrument.symbol: made[instrument.source or DEFAULT_SOURCE]
         for instrument in universe.instruments
     }
+
+
+def _source(component: MarketData) -> Source:
+    cls = _told(component, "source", lambda: get_source(component.item.source))
+    return _told(component, "params", lambda: cls(**component.item.params))
 
 
 def _by_name(tree: dg.ComponentTree, kind: type[C]) -> dict[str, C]:

@@ -9,7 +9,7 @@ findings are the staleness report that the Dagster UI lacks for partitioned asse
 # No `from __future__ import annotations`: Dagster reads the annotations of decorated functions.
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import dagster as dg
@@ -33,13 +33,17 @@ _PARTITION_TAG: Final = "dagster/partition"
 
 @dataclass(frozen=True)
 class Finding:
-    """A partition that is not what it would be if it were computed now."""
+    """A partition that is not what it would be if it were computed now.
+
+    ``waits``: something above it is to be computed first, and may change what it would be.
+    """
 
     task: Task
     partition: Partition
     status: Literal["stale", "missing"]
     reasons: tuple[str, ...]
     expected: str
+    waits: bool = False
 
     @property
     def key(self) -> str:
@@ -52,33 +56,27 @@ def find_stale(
 ) -> list[Finding]:
     """Every partition whose parents exist and which is missing or would be computed anew.
 
+    ``tasks`` come parents before children.
+
     A partition below a stale one is not listed for that reason: until its parent is recomputed
     nobody knows whether anything changes for it.
     """
     heads: dict[str, dict[Partition, Dataset]] = {
-        key: store.heads(*key.split("/", 1))
-        for task in tasks
-        for key in task  # type: ignore[arg-type]
+        key: store.heads(*key.split("/", 1)) for task in tasks for key in task.names()
     }
-    return [
-        finding
-        for task in tasks
-        for partition in covered[task.names()[0]]
-        if (finding := _judge(task, partition, heads)) is not None
-    ]
-
-
-def frontier(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings whose parents are all in order: what can be computed right away."""
-    troubled = {(key, finding.partition) for finding in findings for key in finding.task.names()}
-    return [
-        finding
-        for finding in findings
-        if not any(
-            (used.key, parent) in troubled
-            for _, used, parent in finding.task.parents(finding.partition)
-        )
-    ]
+    findings: list[Finding] = []
+    unsettled: set[tuple[str, Partition]] = set()
+    for task in tasks:
+        for partition in covered[task.names()[0]]:
+            waits = any(
+                (used.key, parent) in unsettled for _, used, parent in task.parents(partition)
+            )
+            finding = _judge(task, partition, heads)
+            if finding is not None:
+                findings.append(replace(finding, waits=waits))
+            if waits or finding is not None:
+                unsettled |= {(key, partition) for key in task.names()}
+    return findings
 
 
 def _judge(
@@ -130,16 +128,28 @@ def report(findings: Sequence[Finding]) -> dict[str, Any]:
     return {**counts, "findings": dg.MetadataValue.table(records, schema)}
 
 
-def requests(findings: Sequence[Finding], busy: set[tuple[str, Partition]]) -> list[dg.RunRequest]:
-    """One run per partition for the first stale level, leaving out what is being computed already.
+def requests(
+    findings: Sequence[Finding],
+    busy: set[tuple[str, Partition]],
+    definitions: Mapping[str, dg.PartitionsDefinition],
+) -> list[dg.RunRequest]:
+    """Runs for the first stale level of each partition, without what is being computed already.
+
+    Assets whose partitions are defined alike share a run; Dagster refuses others in one run.
 
     The run key is what was found, so that the same finding is requested once: a partition that
     cannot succeed is not tried again before something about it changes.
     """
-    by_partition: dict[Partition, list[Finding]] = {}
-    for finding in frontier(findings):
-        if not any((key, finding.partition) in busy for key in finding.task.names()):
-            by_partition.setdefault(finding.partition, []).append(finding)
+    unlike: list[dg.PartitionsDefinition] = []
+    groups: dict[tuple[Partition, int], list[Finding]] = {}
+    for finding in findings:
+        computed_now = any((key, finding.partition) in busy for key in finding.task.names())
+        if finding.waits or computed_now:
+            continue
+        definition = definitions[finding.key]
+        if definition not in unlike:
+            unlike.append(definition)
+        groups.setdefault((finding.partition, unlike.index(definition)), []).append(finding)
     return [
         dg.RunRequest(
             run_key=sha256_hex(
@@ -149,7 +159,7 @@ def requests(findings: Sequence[Finding], busy: set[tuple[str, Partition]]) -> l
             asset_selection=[key for finding in group for key in finding.task.asset_keys()],
             tags={"hf/requested_by": "sweep"},
         )
-        for partition, group in by_partition.items()
+        for (partition, _), group in groups.items()
     ]
 
 
@@ -208,7 +218,7 @@ def sweep_definitions(
         events = []
         if seen != context.cursor:
             events.append(dg.AssetMaterialization(REPORT_KEY, metadata=report(findings)))
-        wanted = requests(findings, busy_partitions(context.instance, covered))
+        wanted = requests(findings, busy_partitions(context.instance, covered), definitions)
         return dg.SensorResult(run_requests=wanted, asset_events=events, cursor=seen)
 
     return dg.Definitions(assets=[staleness], sensors=[staleness_sweep])

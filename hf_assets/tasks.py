@@ -27,6 +27,9 @@ from hf_plugins.versioning import (
 )
 from hf_resources.datasets import Dataset, DatasetRef, Definition, Layer
 
+FETCHED = "source"
+"""What a root's input is called in an identity."""
+
 Partition = tuple[str, str]
 """Symbol and timeframe."""
 
@@ -138,6 +141,15 @@ class Task:
             for symbol in self.symbols
         ]
 
+    def params_of(self, partition: Partition) -> dict[str, Any]:
+        """Parameters of a partition: those of the task, and what its instrument adds."""
+        return {**self.params, **(self.local(partition[0]) if self.local else {})}
+
+    @staticmethod
+    def input_name(frame_key: Any) -> str:
+        """What a parent partition is called in an identity."""
+        return frame_key if isinstance(frame_key, str) else "|".join(frame_key)
+
     def identity(self, partition: Partition, inputs: Mapping[Any, Dataset]) -> Identity:
         """What the partition would be now, from the heads of its parents; loads no data.
 
@@ -145,14 +157,13 @@ class Task:
             DataError: a parent lacks a column that the task reads.
         """
         used = {}
-        for frame_key, needed, parent_partition in self.parents(partition):
+        for frame_key, needed, _ in self.parents(partition):
             dataset = inputs.get(frame_key)
             if dataset is None:
                 continue
-            name = (
-                needed.key if isinstance(frame_key, str) else f"{needed.key}|{parent_partition[0]}"
+            used[self.input_name(frame_key)] = InputVersion(
+                dataset.version_hash, _digests(dataset, needed)
             )
-            used[name] = InputVersion(dataset.version_hash, _digests(dataset, needed))
         spans = [(d.start_date, d.end_date) for d in inputs.values() if d.start_date and d.end_date]
         start = min((span[0] for span in spans if span[0]), default=None)
         end = max((span[1] for span in spans if span[1]), default=None)
@@ -161,7 +172,7 @@ class Task:
     def fetched_identity(self, partition: Partition, frame: pd.DataFrame) -> Identity:
         """Identity of a root's partition: that of the rows that came."""
         digests = frame_digests(frame)
-        used = {self.plugin_key: InputVersion("", digests)}
+        used = {FETCHED: InputVersion("", digests)}
         return self._identity(partition, used, frame.index[0], frame.index[-1])
 
     def _identity(
@@ -169,7 +180,7 @@ class Task:
     ) -> Identity:
         return Identity(
             plugin_key=self.plugin_key,
-            params={**self.params, **(self.local(partition[0]) if self.local else {})},
+            params=self.params_of(partition),
             symbol=partition[0],
             timeframe=partition[1],
             start_date=start.isoformat() if start is not None else "",

@@ -24,7 +24,8 @@ CASES = {
         "plugin: technical.rsi",
         "plugin: technical.rsj",
         (
-            r"defs\.yaml:\d+: Feature 'rsi_14', field 'plugin': unknown feature plugin 'technical\.rsj'; "
+            r"defs\.yaml:\d+: Feature 'rsi_14', field 'plugin': "
+            r"unknown feature plugin 'technical\.rsj'; "
             r"allowed: .*technical\.atr.*Did you mean 'technical\.rsi'\?"
         ),
     ),
@@ -40,7 +41,8 @@ CASES = {
         "plugin: technical.rsi, params: {length: 14}",
         "plugin: technical.rsi, params: {length: fourteen}",
         (
-            r"Feature 'rsi_14', field 'params': technical\.rsi: parameter 'length' is 'fourteen': .*"
+            r"Feature 'rsi_14', field 'params': technical\.rsi: "
+            r"parameter 'length' is 'fourteen': .*"
             r"integer.*allowed: int >= 2"
         ),
     ),
@@ -84,7 +86,8 @@ CASES = {
         "features: [rsi_14, atr_14]",
         "features: [rsi_14, atr_41]",
         (
-            r"Model 'forest', field 'features': unknown feature 'atr_41'; allowed: atr_14, rsi_14\. "
+            r"Model 'forest', field 'features': "
+            r"unknown feature 'atr_41'; allowed: atr_14, rsi_14\. "
             r"Did you mean 'atr_14'\?"
         ),
     ),
