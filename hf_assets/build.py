@@ -29,7 +29,7 @@ from hf_plugins.errors import HfError
 KINDS: Final[Mapping[str, set[str]]] = {
     "market_data": {"parquet"},
     "features": {"pandas", "parquet"},
-    "models": {"scikitlearn"},
+    "models": set(),
     "predictions": {"parquet"},
     "signals": {"parquet"},
     "backtests": {"numba", "parquet"},
@@ -139,7 +139,7 @@ def _spec(
         description=describe(task, component.item.description, plugin, component.origin.at()),
         code_version=task.code_version,
         owners=[component.item.owner],
-        kinds=KINDS[layer],
+        kinds=KINDS[layer] | (_library_of(plugin) if layer == "models" else set()),
         tags={**spec.tags, "layer": layer, "plugin": task.plugin_key},
         automation_condition=None if task.fetch else inputs_changed(_levels(task, depths)),
         partitions_def=chosen,
@@ -158,6 +158,12 @@ def _depths(tasks: Iterable[Task]) -> dict[str, int]:
 def _levels(task: Task, depths: Mapping[str, int]) -> int:
     """How far up automation waits: where all comes by one way, a change arrives only once."""
     return depths[task.names()[0]] if len(task.inputs) > 1 else 1
+
+
+def _library_of(model: Any) -> set[str]:
+    """The library that trains a model, as the UI spells it."""
+    named = [name for name in type(model).libraries if name not in ("numpy", "pandas", "skops")]
+    return {name.replace("-", "") for name in named[:1]}
 
 
 def _mapping(

@@ -73,7 +73,7 @@ def _bars(project: Project) -> Task:
         ),
         family="source",
     )
-    # What a source fetches is identified by its content; the canonical form is the code that counts.
+    # What a source fetches is identified by content; the code that counts is the canonical form.
     implementation = implementation_of(canonical.__name__, ("numpy", "pandas"))
     return Task((definition,), (), implementation, compute, fetch=fetch, local=local)
 

@@ -62,7 +62,9 @@ def find_stale(
     nobody knows whether anything changes for it.
     """
     heads: dict[str, dict[Partition, Dataset]] = {
-        key: store.heads(*key.split("/", 1)) for task in tasks for key in task.names()
+        f"{output.layer}/{output.name}": store.heads(output.layer, output.name)
+        for task in tasks
+        for output in task.outputs
     }
     findings: list[Finding] = []
     unsettled: set[tuple[str, Partition]] = set()

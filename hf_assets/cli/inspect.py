@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +26,7 @@ def status() -> None:
     if not findings:
         console.print("everything that has inputs is up to date")
         return
-    table = Table("asset", "partition", "status", "reason")
+    table = Table("asset", "partition", "status", "reason", box=box.SIMPLE_HEAD)
     for finding in findings:
         table.add_row(
             finding.key,
@@ -81,7 +82,8 @@ def history(asset: str, symbol: str, timeframe: str) -> None:
     session, console = Session.load(), Console()
     task = session.task(asset)
     ref = next(ref for ref in task.refs((symbol, timeframe)) if ref.asset_key == asset)
-    table = Table("created (UTC)", "version", "generation", "rows", "range", "code version")
+    headings = ("created (UTC)", "version", "generation", "rows", "range", "code version")
+    table = Table(*headings, box=box.SIMPLE_HEAD)
     for dataset in session.store.history(ref):
         span = (
             f"{dataset.start_date:%Y-%m-%d} to {dataset.end_date:%Y-%m-%d}"
@@ -89,12 +91,12 @@ def history(asset: str, symbol: str, timeframe: str) -> None:
             else ""
         )
         table.add_row(
-            f"{dataset.created_at:%Y-%m-%d %H:%M:%S}",
-            dataset.version_hash[:16],
+            f"{dataset.created_at:%Y-%m-%d %H:%M}",
+            dataset.version_hash[:12],
             str(dataset.generation),
             f"{dataset.row_count:,}",
             span,
-            dataset.code_version,
+            dataset.code_version[:12],
         )
     console.print(table)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
 import click
 import dagster as dg
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -18,7 +19,7 @@ from rich.table import Table
 from hf_assets import reports
 from hf_assets.build import step_name
 from hf_assets.cli.session import Session, dagster_instance
-from hf_assets.partitions import partition_key
+from hf_assets.partitions import WHOLE_UNIVERSE, partition_key
 from hf_assets.tasks import Partition, Task
 from hf_plugins.errors import ConfigurationError, unknown
 
@@ -84,24 +85,55 @@ def materialise(
     *,
     force: bool = False,
 ) -> Tally:
-    """Run the chosen tasks layer by layer, each over as many partitions as one run can take."""
+    """Materialise the chosen tasks in as few runs as their partitions allow."""
     tasks = _chosen(session, selected)
     _check("symbol", symbols, session.project.universe.symbols)
     _check("timeframe", timeframes, session.project.universe.timeframes)
     tally = Tally()
     with dagster_instance() as instance, _progress(console) as progress:
-        job = session.definitions.resolve_implicit_global_asset_job_def()
-        for label, step in _steps(tasks):
-            wanted = [
-                partition
-                for partition in session.covered[step[0].names()[0]]
-                if (not symbols or partition[0] in (*symbols, "*"))
-                and (not timeframes or partition[1] in timeframes)
-            ]
-            bar = progress.add_task(label, total=len(wanted) * sum(len(t.names()) for t in step))
-            for block in _blocks(wanted, session.covered[step[0].names()[0]]):
-                _execute(job, instance, step, block, tally, partial(progress.advance, bar), force)
+        bars: dict[str, Callable[[], None]] = {}
+        runs = list(_runs(session, tasks, symbols, timeframes))
+        for one in runs:
+            for label, members in _steps(one.tasks):
+                names = [name for task in members for name in task.names()]
+                bar = progress.add_task(label, total=len(one.partitions) * len(names))
+                bars |= dict.fromkeys(names, partial(progress.advance, bar, 1))
+        runner = _Runner(session.definitions, instance, tally, bars, force)
+        for one in runs:
+            runner.execute(one)
     return tally
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Tasks and partitions that one run takes; ``partitions`` are a whole range or a single one."""
+
+    tasks: list[Task]
+    partitions: list[Partition]
+
+
+def _runs(
+    session: Session, tasks: Sequence[Task], symbols: Sequence[str], timeframes: Sequence[str]
+) -> Iterator[_Run]:
+    """As few runs as the partitions allow: tasks with equal partitions go together."""
+    together: list[tuple[list[Partition], list[Task]]] = []
+    for task in tasks:
+        everything = session.covered[task.names()[0]]
+        if together and together[-1][0] == everything:
+            together[-1][1].append(task)
+        else:
+            together.append((everything, [task]))
+    for everything, members in together:
+        wanted = [
+            partition
+            for partition in everything
+            if (not symbols or partition[0] in (*symbols, WHOLE_UNIVERSE))
+            and (not timeframes or partition[1] in timeframes)
+        ]
+        if wanted == everything:
+            yield _Run(members, wanted)
+        else:
+            yield from (_Run(members, [partition]) for partition in wanted)
 
 
 def _chosen(session: Session, selected: Sequence[str]) -> list[Task]:
@@ -137,74 +169,82 @@ def _steps(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
             yield f"features ({len(features)})", features
 
 
-def _blocks(
-    wanted: Sequence[Partition], everything: Sequence[Partition]
-) -> Iterator[list[Partition]]:
-    """All partitions as one range where all are wanted, else one by one."""
-    if len(wanted) == len(everything) and len(wanted) > 1:
-        yield list(wanted)
-    else:
-        yield from ([partition] for partition in wanted)
+@dataclass(frozen=True)
+class _Runner:
+    """Executes runs in a thread, and follows their events in this one."""
 
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    tally: Tally
+    bars: Mapping[str, Callable[[], None]]
+    force: bool
 
-def _execute(
-    job: dg.JobDefinition,
-    instance: dg.DagsterInstance,
-    step: Sequence[Task],
-    block: Sequence[Partition],
-    tally: Tally,
-    advance: Callable[[int], None],
-    force: bool,
-) -> None:
-    """One run, in a thread; this thread follows its events."""
-    keys = [key for task in step for key in task.asset_keys()]
-    ranged = len(block) > 1
-    first, last = partition_key(*block[0]), partition_key(*block[-1])
-    run_id = str(uuid.uuid4())
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        outcome = pool.submit(
-            job.execute_in_process,
-            run_id=run_id,
-            instance=instance,
-            asset_selection=keys,
-            partition_key=None if ranged else first,
-            tags={RANGE_START: first, RANGE_END: last} if ranged else None,
-            run_config={
-                "ops": {step_name(step[0]): {"config": {"force": force}}},
-                # The progress bar speaks here; the run's log is in the UI.
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            raise_on_error=False,
-        )
-        cursor: str | None = None
-        while True:
-            ended = outcome.done()
-            cursor, events = _new_events(instance, run_id, cursor)
-            tally.skipped += sum(cache == "hit" for cache in events)
-            tally.computed += sum(cache != "hit" for cache in events)
-            advance(len(events))
-            if ended:
-                break
-            time.sleep(POLL_SECONDS)
-        result = outcome.result()
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            told = event.step_failure_data.user_failure_data
-            tally.failures.append(
-                (told.description if told else None) or (error.message if error else "")
+    def execute(self, one: _Run) -> None:
+        """One run; where a step of it fails, what was not reached goes on by itself."""
+        done = self._execute(one)
+        rest = [task for task in one.tasks if step_name(task) not in done]
+        for _, members in _steps(rest):
+            self._execute(_Run(members, one.partitions))
+
+    def _execute(self, one: _Run) -> set[str]:
+        """Names of the steps that ran, well or not."""
+        steps = {step_name(task) for task in one.tasks}
+        ranged = len(one.partitions) > 1
+        first, last = partition_key(*one.partitions[0]), partition_key(*one.partitions[-1])
+        run_id = str(uuid.uuid4())
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            outcome = pool.submit(
+                job.execute_in_process,
+                run_id=run_id,
+                instance=self.instance,
+                asset_selection=[key for task in one.tasks for key in task.asset_keys()],
+                partition_key=None if ranged else first,
+                tags={RANGE_START: first, RANGE_END: last} if ranged else None,
+                run_config={
+                    "ops": {step: {"config": {"force": self.force}} for step in steps},
+                    # The progress bar speaks here; the run's log is in the UI.
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                raise_on_error=False,
             )
+            cursor: str | None = None
+            while True:
+                ended = outcome.done()
+                cursor = self._follow(run_id, cursor)
+                if ended:
+                    break
+                time.sleep(POLL_SECONDS)
+            result = outcome.result()
+        failures = [event for event in result.all_events if event.is_step_failure]
+        self.tally.failures += [_failure(event) for event in failures]
+        ended_steps = {
+            event.step_key
+            for event in result.all_events
+            if event.is_step_success or event.is_step_failure
+        }
+        return {step for step in steps if step in ended_steps}
+
+    def _follow(self, run_id: str, cursor: str | None) -> str | None:
+        found = self.instance.get_records_for_run(
+            run_id, cursor=cursor, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        for record in found.records:
+            event = record.event_log_entry.asset_materialization
+            if event is None:
+                continue
+            hit = event.metadata["cache"].value == "hit"
+            self.tally.skipped += hit
+            self.tally.computed += not hit
+            self.bars[event.asset_key.to_user_string()]()
+        return found.cursor
 
 
-def _new_events(
-    instance: dg.DagsterInstance, run_id: str, cursor: str | None
-) -> tuple[str | None, list[str]]:
-    """Hit or miss of each partition materialised since ``cursor``."""
-    found = instance.get_records_for_run(
-        run_id, cursor=cursor, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-    )
-    events = [record.event_log_entry.asset_materialization for record in found.records]
-    return found.cursor, [str(event.metadata["cache"].value) for event in events if event]
+def _failure(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    return data.error.message if data.error else str(event.message)
 
 
 def _progress(console: Console) -> Progress:
@@ -223,9 +263,10 @@ def results(session: Session, strategy: str) -> Table:
     item = component.item
     signal = session.project.signals[item.signal][0].item
     model = session.project.models[signal.model][0].item
-    table = Table(title=f"{strategy}: {item.timeframe}, model {model.name}, signal {signal.name}")
+    title = f"{strategy}: {item.timeframe}, model {model.name}, signal {signal.name}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("symbol", "rows", "features", "out-of-sample period"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading.startswith("out"))
     for heading in ("Sharpe", "max drawdown", "trades"):
         table.add_column(heading, justify="right")
     bars = session.store.heads("market_data", "enriched")
