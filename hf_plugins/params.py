@@ -30,9 +30,7 @@ def parse_params(
     try:
         text = json.dumps(dict(values))
     except TypeError as error:
-        raise ConfigurationError(
-            f"{owner}: {noun}s must be plain YAML values ({error})"
-        ) from None
+        raise ConfigurationError(f"{owner}: {noun}s must be plain YAML values ({error})") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
