@@ -172,6 +172,7 @@ def test_a_backfill_of_chained_assets_leaves_one_exact_event_per_partition(
         }
 
 
+@pytest.mark.slow
 def test_a_queued_backfill_trains_one_partition_per_run_and_a_second_one_finds_everything(
     make_lab: Callable[..., Lab],
 ) -> None:
