@@ -8,6 +8,7 @@ findings are the staleness report that the Dagster UI lacks for partitioned asse
 
 # No `from __future__ import annotations`: Dagster reads the annotations of decorated functions.
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -20,7 +21,7 @@ from hf_assets.tasks import Partition, Task
 from hf_plugins.errors import DataError
 from hf_plugins.versioning import canonical_json, sha256_hex
 from hf_resources.datasets import Dataset
-from hf_resources.misses import explain_miss
+from hf_resources.misses import explain_miss, explain_settings
 from hf_resources.store import DatasetStore
 
 REPORT_KEY: Final = dg.AssetKey(["reports", "staleness"])
@@ -88,10 +89,13 @@ def _judge(
     if task.fetch is not None:
         # A root without data waits for its first, deliberate fetch.
         head = standing[0]
-        if head is None or head.code_version == task.code_version:
+        if head is None:
             return None
-        expected = f"code version {task.code_version}"
-        return Finding(task, partition, "stale", (expected,), expected)
+        params = json.loads(canonical_json(task.params_of(partition)))
+        reasons = explain_settings(head, task.code_version, params)
+        if not reasons:
+            return None
+        return Finding(task, partition, "stale", tuple(reasons), "; ".join(reasons))
     inputs = {
         frame_key: head
         for frame_key, used, parent in task.parents(partition)

@@ -51,6 +51,23 @@ def explain_miss(
     return reasons
 
 
+def explain_settings(previous: Dataset, code_version: str, params: Mapping[str, Any]) -> list[str]:
+    """Why what was fetched is to be fetched anew, as far as that is known without fetching it.
+
+    Args:
+        previous: the head.
+        code_version: of the task now.
+        params: of the partition now, as plain JSON values.
+
+    Returns:
+        Reasons in order of cause; empty if neither parameters nor code differ.
+    """
+    return [
+        *_parameters("", previous.identity.get("params", {}), params),
+        *_values("code version", previous.code_version, code_version),
+    ]
+
+
 def _values(what: str, old: object, new: object) -> Iterator[str]:
     if old != new:
         yield f"{what} {_shown(old)} -> {_shown(new)}"

@@ -145,8 +145,8 @@ class Lab:
     def write_yaml(self, text: str) -> None:
         (self.defs_folder / "all" / "defs.yaml").write_text(text)
 
-    def edit_yaml(self, old: str, new: str) -> None:
-        path = self.defs_folder / "all" / "defs.yaml"
+    def edit_yaml(self, old: str, new: str, *, document: str = "all") -> None:
+        path = self.defs_folder / document / "defs.yaml"
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))

@@ -367,6 +367,19 @@ def test_a_deploy_with_a_reset_cursor_is_found_by_the_sweep_and_settled(chain: H
     assert len(chain.lab.all_events("backtests/trend")) == 2, "computed once, when all was there"
 
 
+def test_a_source_that_is_read_otherwise_is_found_by_the_sweep(chain: Harness) -> None:
+    moved = chain.lab.bars_folder.with_name("elsewhere")
+    chain.lab.bars_folder.rename(moved)
+    chain.lab.edit_yaml(str(chain.lab.bars_folder), str(moved), document="source")
+    chain.reload()
+    found = [finding for finding in chain.sweep() if not finding.waits]
+    assert {(f.key, f.partition[0]) for f in found} == {(BARS, "AAA"), (BARS, "BBB")}
+    assert found[0].reasons == (f"parameter params.folder {chain.lab.bars_folder} -> {moved}",)
+    for request in chain.sweep_requests():
+        assert chain.launch_request(request)
+    assert chain.sweep() == [], "the same bars from elsewhere change nothing below"
+
+
 EXTRA = """
 ---
 type: hf_assets.Feature

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.data_version import StaleStatus
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.instance_for_test import instance_for_test
