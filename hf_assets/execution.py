@@ -194,7 +194,7 @@ class _Guard:
         found = self._lookup(task, partition, identity)
         if found:
             datasets = {
-                key: self._confirm(dataset, expected=standing[key])
+                key: self.store.adopt(dataset, expected=standing[key])
                 for key, dataset in found.items()
             }
             reasons = ["identical code, parameters and inputs"]
@@ -219,13 +219,6 @@ class _Guard:
             )
             for key, dataset in datasets.items()
         ]
-
-    def _confirm(self, dataset: Dataset, *, expected: Dataset | None) -> Dataset:
-        """Make sure that a hit is the head; nothing is written, or locked, where it is already."""
-        head = self.store.head(dataset.ref)
-        if head is not None and head.id == dataset.id:
-            return head
-        return self.store.adopt(dataset, expected=expected)
 
     def _lookup(self, task: Task, partition: Partition, identity: Identity) -> dict[str, Dataset]:
         """The datasets of all outputs if every one exists already, else nothing."""

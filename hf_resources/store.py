@@ -291,10 +291,15 @@ class DatasetStore:
     def adopt(self, dataset: Dataset, *, expected: Dataset | None) -> Dataset:
         """Make a stored dataset the head again, as when a parameter is reverted.
 
+        Nothing is written, or locked, where it is the head already.
+
         Raises:
             HeadConflictError: the head is neither ``expected`` nor ``dataset``.
         """
         ref = dataset.ref
+        head = self.head(ref)
+        if head is not None and head.id == dataset.id:
+            return head
 
         def attempt() -> Dataset:
             with self.catalog.write() as connection, Session(connection) as session:
