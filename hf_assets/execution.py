@@ -7,6 +7,7 @@ of its run with it: they are published and reported first, then the run fails an
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ import pandas as pd
 from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
 from hf_assets.metadata import event_metadata
 from hf_assets.partitions import partition_key, symbol_and_timeframe
-from hf_assets.tasks import FETCHED, Job, Partition, Task
+from hf_assets.tasks import FETCHED, Job, Partition, Product, Task
 from hf_plugins.errors import DataError, HfError
-from hf_plugins.versioning import Identity, combine_digests
-from hf_resources.chunks import frame_grew
+from hf_plugins.versioning import Identity, canonical_json, combine_digests
+from hf_resources.chunks import Staged
 from hf_resources.datasets import Dataset, DatasetRef, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
 from hf_resources.store import DatasetStore
@@ -85,6 +86,25 @@ def _waves(tasks: Sequence[Task]) -> Iterator[list[Task]]:
             raise dg.DagsterInvariantViolationError(f"features read each other: {sorted(pending)}")
         yield wave
         waiting = [task for task in waiting if task not in wave]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One partition of a task that is to be computed: what is known before anything is loaded."""
+
+    task: Task
+    partition: Partition
+    identity: Identity
+    inputs: Mapping[Any, Dataset]
+    fetched: Staged | None
+    standing: Mapping[str, Dataset | None]
+    grown: Mapping[str, int]
+
+    def only_grew(self, head: Dataset) -> bool:
+        """Whether ``head`` was made by the same code with the same parameters."""
+        params = json.loads(canonical_json(self.identity.params))
+        same_code = head.code_version == self.identity.code_version
+        return same_code and head.identity.get("params") == params
 
 
 @dataclass
@@ -182,7 +202,7 @@ class _Guard:
     def _materialise(self, task: Task, partition: Partition) -> list[dg.AssetMaterialization]:
         started = time.perf_counter()
         inputs = self._inputs(task, partition)
-        fetched = task.fetch(*partition) if task.fetch else None
+        fetched = self._fetch(task, partition)
         if fetched is not None:
             identity = task.fetched_identity(partition, fetched)
         else:
@@ -200,9 +220,10 @@ class _Guard:
             reasons = ["identical code, parameters and inputs"]
         else:
             head = standing[task.names()[0]]
-            grown = self._grown(task, partition, head, inputs, fetched) if head else []
+            grown = self._grown(task, partition, head, inputs, fetched) if head else {}
             reasons = explain_miss(head, identity, forced=self.force, grown=grown)
-            datasets = self._compute(task, partition, identity, inputs, fetched, standing)
+            work = _Work(task, partition, identity, inputs, fetched, standing, grown)
+            datasets = self._compute(work)
         seconds = time.perf_counter() - started
         provenance = self._provenance(task, partition, inputs)
         return [
@@ -234,21 +255,30 @@ class _Guard:
             found[ref.asset_key] = dataset
         return found
 
+    def _fetch(self, task: Task, partition: Partition) -> Staged | None:
+        """What the source of a root has now, on top of what is known where it sends only that."""
+        if task.fetch is None:
+            return None
+        fetched = task.fetch(*partition)
+        return self.store.stage(fetched, partition[1])
+
     def _grown(
         self,
         task: Task,
         partition: Partition,
         head: Dataset,
         inputs: Mapping[Any, Dataset],
-        fetched: pd.DataFrame | None,
-    ) -> list[str]:
-        """Inputs that only had rows appended since ``head`` was made, by their unchanged prefix."""
+        fetched: Staged | None,
+    ) -> dict[str, int]:
+        """Inputs that only had rows appended since ``head`` was made, and how many each had."""
         if fetched is not None:
-            if not set(fetched.columns) <= set(head.column_digests):
-                return []
-            chunks = self.store.chunks(head)
-            return [FETCHED] if frame_grew(chunks, fetched, partition[1]) else []
-        grown = []
+            names = [name for name, _ in fetched.columns]
+            if not set(names) <= set(head.column_digests):
+                return {}
+            rows = sum(chunk.rows for chunk in fetched.chunks)
+            grew = fetched.grew_from(self.store.chunks(head))
+            return {FETCHED: rows - head.row_count} if grew else {}
+        grown = {}
         read_before = head.identity.get("inputs", {})
         for frame_key, used, parent in task.parents(partition):
             name = task.input_name(frame_key)
@@ -258,58 +288,72 @@ class _Guard:
             old = self.store.lookup(ref, read_before[name]["version_hash"])
             comparable = old is not None and set(used.columns) <= set(old.column_digests)
             if old and comparable and self.store.grew(old, inputs[frame_key], used.columns):
-                grown.append(name)
+                grown[name] = inputs[frame_key].row_count - old.row_count
         return grown
 
-    def _compute(
-        self,
-        task: Task,
-        partition: Partition,
-        identity: Identity,
-        inputs: Mapping[Any, Dataset],
-        fetched: pd.DataFrame | None,
-        standing: Mapping[str, Dataset | None],
-    ) -> dict[str, Dataset]:
-        if fetched is not None:
-            frames: Mapping[Any, pd.DataFrame] = {task.names()[0]: fetched}
+    def _compute(self, work: _Work) -> dict[str, Dataset]:
+        task, partition = work.task, work.partition
+        base = self._base(work)
+        if work.fetched is not None:
+            products: Mapping[str, Product | None] = {task.names()[0]: None}
         else:
-            frames = self._read(task, partition, inputs)
-        job = Job(*partition, identity, frames, inputs, self.context.log.info)
-        products = task.compute(job)
+            frames = self._read(work, whole=base is None)
+            job = Job(*partition, work.identity, frames, work.inputs, self.context.log.info)
+            products = task.compute(job)
         published: dict[str, Dataset] = {}
         for ref, definition in zip(task.refs(partition), task.outputs, strict=True):
             product = products[ref.asset_key]
             published[ref.asset_key] = self.store.publish(
                 ref,
-                identity,
+                work.identity,
                 definition=definition,
-                frame=product.frame,
-                attachments=product.attachments,
-                summary=product.summary,
-                expected=standing[ref.asset_key],
+                frame=work.fetched if product is None else self._rows(product, ref, base),
+                attachments=product.attachments if product else None,
+                summary=product.summary if product else None,
+                expected=work.standing[ref.asset_key],
                 force=self.force,
             )
             self._standing[ref.asset_key][partition] = published[ref.asset_key]
         return published
 
-    def _read(
-        self, task: Task, partition: Partition, inputs: Mapping[Any, Dataset]
-    ) -> dict[Any, pd.DataFrame]:
-        """Input frames; those of one partition are shared by all tasks of the step."""
-        if self._frames[0] != partition:
-            self._frames = (partition, {})
+    def _base(self, work: _Work) -> Dataset | None:
+        """The head, where the new version is the head with rows appended that a tail yields.
+
+        What is appended depends on ``task.lookback`` rows, so the rows before it stand as they are.
+        """
+        head = work.standing[work.task.names()[0]]
+        if self.force or work.task.lookback is None or head is None:
+            return None
+        names = {work.task.input_name(frame_key) for frame_key in work.inputs}
+        settled = head.version_hash != work.identity.version_hash and head.row_count > 0
+        return head if settled and work.only_grew(head) and names == set(work.grown) else None
+
+    def _rows(self, product: Product, ref: DatasetRef, base: Dataset | None) -> Any:
+        if base is None or product.frame is None or base.end_date is None:
+            return product.frame
+        appended = product.frame.loc[product.frame.index > pd.Timestamp(base.end_date)]
+        return self.store.stage(appended, ref.timeframe, base=base)
+
+    def _read(self, work: _Work, *, whole: bool) -> dict[Any, pd.DataFrame]:
+        """Input frames; whole ones of a partition are shared by all tasks of the step."""
+        if self._frames[0] != work.partition:
+            self._frames = (work.partition, {})
         cache = self._frames[1]
-        for frame_key, used, _ in task.parents(partition):
-            if frame_key not in inputs:
+        found = {}
+        for frame_key, used, _ in work.task.parents(work.partition):
+            if frame_key not in work.inputs:
+                continue
+            if not whole:
+                rows = (work.task.lookback or 0) + work.grown[work.task.input_name(frame_key)]
+                found[frame_key] = self.store.read(
+                    work.inputs[frame_key], list(used.columns), last=rows
+                )
                 continue
             wanted = self._columns_read_by_step(used.key) if frame_key == used.key else used.columns
             if frame_key not in cache:
-                cache[frame_key] = self.store.read(inputs[frame_key], sorted(wanted))
-        return {
-            frame_key: cache[frame_key].loc[:, list(used.columns)]
-            for frame_key, used, _ in task.parents(partition)
-            if frame_key in cache and frame_key in inputs
-        }
+                cache[frame_key] = self.store.read(work.inputs[frame_key], sorted(wanted))
+            found[frame_key] = cache[frame_key].loc[:, list(used.columns)]
+        return found
 
     def _columns_read_by_step(self, parent: str) -> Iterable[str]:
         return {

@@ -95,7 +95,11 @@ def _enriched() -> Task:
     )
     implementation = implementation_of(market_data_view.__name__, ("numpy", "pandas"))
     return Task(
-        (definition,), (Input("market_data", "bars", RAW_COLUMNS),), implementation, compute
+        (definition,),
+        (Input("market_data", "bars", RAW_COLUMNS),),
+        implementation,
+        compute,
+        lookback=1,
     )
 
 
@@ -125,6 +129,7 @@ def _feature(project: Project, name: str) -> Task:
         implementation_of(type(plugin)),
         compute,
         schema_version=plugin.schema_version,
+        lookback=plugin.memory.lookback if plugin.memory.kind == "finite" else None,
     )
 
 

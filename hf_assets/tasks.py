@@ -22,9 +22,9 @@ from hf_plugins.versioning import (
     Implementation,
     InputVersion,
     code_version,
-    frame_digests,
     source_fingerprint,
 )
+from hf_resources.chunks import Staged
 from hf_resources.datasets import Dataset, DatasetRef, Definition, Layer
 
 FETCHED = "source"
@@ -91,7 +91,9 @@ class Task:
     """One asset, or several that one computation yields.
 
     ``fetch`` marks a root: its input comes from outside, and its identity is that of what came.
-    ``symbols`` is set for tasks that look across symbols.
+    ``symbols`` is set for tasks that look across symbols. ``lookback`` is the number of rows,
+    itself included, on which a row depends; where it is set, rows that are appended to the inputs
+    are computed alone.
     """
 
     outputs: tuple[Definition, ...]
@@ -101,6 +103,7 @@ class Task:
     schema_version: int = 1
     fetch: Callable[[str, str], pd.DataFrame] | None = None
     symbols: tuple[str, ...] = ()
+    lookback: int | None = None
     local: Callable[[str], Mapping[str, Any]] | None = None
     """What the instrument of a partition adds to the parameters, such as its calendar."""
 
@@ -169,11 +172,11 @@ class Task:
         end = max((span[1] for span in spans if span[1]), default=None)
         return self._identity(partition, used, start, end)
 
-    def fetched_identity(self, partition: Partition, frame: pd.DataFrame) -> Identity:
+    def fetched_identity(self, partition: Partition, fetched: Staged) -> Identity:
         """Identity of a root's partition: that of the rows that came."""
-        digests = frame_digests(frame)
-        used = {FETCHED: InputVersion("", digests)}
-        return self._identity(partition, used, frame.index[0], frame.index[-1])
+        chunks = fetched.chunks
+        used = {FETCHED: InputVersion("", fetched.digests)}
+        return self._identity(partition, used, chunks[0].start, chunks[-1].end)
 
     def _identity(
         self, partition: Partition, used: Mapping[str, InputVersion], start: Any, end: Any

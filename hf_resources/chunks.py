@@ -73,6 +73,40 @@ class Chunk:
         return cls(**{**value, "start": start, "end": end})
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Rows on their way into the store: chunks that are there already, and pieces that are new.
+
+    Attributes:
+        kept: chunks of an older dataset that stay as they are, in time order.
+        pieces: described chunks with their rows, all later than those kept.
+        columns: name and pandas type of each column.
+    """
+
+    kept: tuple[Chunk, ...]
+    pieces: tuple[tuple[Chunk, pd.DataFrame], ...]
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """All chunks, in time order; those of the pieces have no path yet."""
+        return [*self.kept, *(chunk for chunk, _ in self.pieces)]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """See :func:`column_digests`."""
+        return column_digests(self.chunks, [name for name, _ in self.columns])
+
+    def grew_from(self, old: Sequence[Chunk], columns: Iterable[str] | None = None) -> bool:
+        """Whether these rows are ``old`` with rows appended; see :func:`grew`.
+
+        Raises:
+            DataError: see :func:`grew`.
+        """
+        parts = {chunk.label: part for chunk, part in self.pieces}
+        return grew(old, self.chunks, lambda chunk: parts[chunk.label], columns)
+
+
 def split(frame: pd.DataFrame, timeframe: str) -> list[tuple[str, pd.DataFrame]]:
     """Cut a frame at the calendar boundaries of its timeframe; pieces are labelled, in order.
 
@@ -111,6 +145,30 @@ def column_digests(chunks: Sequence[Chunk], columns: Iterable[str]) -> dict[str,
         name: combine_digests(f"{chunk.label}={chunk.digests[name]}" for chunk in chunks)
         for name in ["timestamp", *columns]
     }
+
+
+def covering(
+    chunks: Sequence[Chunk],
+    start: datetime | None = None,
+    end: datetime | None = None,
+    last: int | None = None,
+) -> list[Chunk]:
+    """The chunks that hold the rows of ``[start, end)``, and of those the ``last`` ones at least.
+
+    The chunk in which the range ends may hold rows beyond it, so it does not count.
+    """
+    found = [
+        chunk
+        for chunk in chunks
+        if (start is None or chunk.end >= start) and (end is None or chunk.start < end)
+    ]
+    if last is None:
+        return found
+    rows, first = 0, len(found)
+    while first and rows < last:
+        first -= 1
+        rows += found[first].rows if end is None or found[first].end < end else 0
+    return found[first:]
 
 
 def common_prefix(
@@ -165,18 +223,6 @@ def grew(
     if not set(names) <= set(rows.columns):
         return False
     return _same(last.digests, frame_digests(rows[names]), names)
-
-
-def frame_grew(
-    old: Sequence[Chunk],
-    frame: pd.DataFrame,
-    timeframe: str,
-    columns: Iterable[str] | None = None,
-) -> bool:
-    """:func:`grew`, for a canonical frame that is not stored yet."""
-    pieces = describe(frame, timeframe)
-    parts = {chunk.label: part for chunk, part in pieces}
-    return grew(old, [chunk for chunk, _ in pieces], lambda chunk: parts[chunk.label], columns)
 
 
 _MONTHS: Final[dict[Period, int]] = {

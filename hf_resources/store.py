@@ -29,7 +29,7 @@ from hf_plugins.versioning import Identity, canonical_json, frame_digests, sha25
 from hf_resources import garbage, parquet, paths
 from hf_resources.catalog import Catalog
 from hf_resources.catalog.schema import TABLES, DatasetRow, DefinitionRow, Head
-from hf_resources.chunks import Chunk, column_digests, describe, grew
+from hf_resources.chunks import Chunk, Staged, covering, describe, grew
 from hf_resources.datasets import (
     Dataset,
     DatasetRef,
@@ -60,8 +60,7 @@ class _Prepared:
     version_hash: str
     definition: Definition
     prefix: str
-    columns: tuple[tuple[str, str], ...]
-    pieces: list[tuple[Chunk, pd.DataFrame]]
+    staged: Staged
     attachments: Mapping[str, bytes]
     summary: dict[str, Any]
 
@@ -181,13 +180,23 @@ class DatasetStore:
     # ------------------------------------------------------------------------------ reading
 
     def read(
-        self, dataset: Dataset, columns: Sequence[str] | None = None, *, verify: bool = False
+        self,
+        dataset: Dataset,
+        columns: Sequence[str] | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        last: int | None = None,
+        verify: bool = False,
     ) -> pd.DataFrame:
-        """Read a dataset, or some of its columns in the order given.
+        """Read a dataset, or some of its columns in the order given; only chunks that are needed.
 
         Args:
             dataset: what to read.
             columns: all of them by default.
+            start: first timestamp wanted, timezone-aware.
+            end: timestamp to stop before, timezone-aware.
+            last: only so many rows, the latest ones of the range.
             verify: compare what was read with the digests in the catalog.
 
         Raises:
@@ -207,7 +216,13 @@ class DatasetStore:
                 self._verify(chunk, parquet.to_frame([table], dtypes))
             return table
 
-        return parquet.to_frame(_in_threads(load, self.chunks(dataset)), dtypes)
+        chunks = covering(self.chunks(dataset), start, end, last)
+        frame = parquet.to_frame(_in_threads(load, chunks), dtypes)
+        if start is not None:
+            frame = frame.loc[frame.index >= pd.Timestamp(start)]
+        if end is not None:
+            frame = frame.loc[frame.index < pd.Timestamp(end)]
+        return frame if last is None else frame.iloc[max(len(frame) - last, 0) :]
 
     def attachment(self, dataset: Dataset, name: str) -> bytes:
         """Bytes of an attachment, after their digest was compared.
@@ -246,13 +261,47 @@ class DatasetStore:
 
     # --------------------------------------------------------------------------- publishing
 
+    def stage(self, frame: pd.DataFrame, timeframe: str, *, base: Dataset | None = None) -> Staged:
+        """Cut and digest rows, on top of an older dataset where there is one.
+
+        Args:
+            frame: rows, indexed by UTC ``timestamp``, strictly increasing.
+            timeframe: decides where rows are cut.
+            base: its rows before the first one of ``frame`` come first; the chunks that hold none
+                but such rows are neither read nor written again.
+
+        Raises:
+            DataError: the frame breaks the store's contract, or has other columns than ``base``.
+        """
+        duration(timeframe)
+        canonical = parquet.canonical_frame(frame)
+        columns = tuple((str(name), str(item.dtype)) for name, item in canonical.items())
+        if base is None or canonical.empty:
+            if base is not None:
+                return Staged(self.chunks(base), (), base.columns)
+            return Staged((), tuple(describe(canonical, timeframe)), columns)
+        if columns != base.columns:
+            raise DataError(f"{base.ref}: the columns {base.columns} are followed by {columns}")
+        pieces = describe(canonical, timeframe)
+        first = pieces[0][0]
+        before = [chunk for chunk in self.chunks(base) if chunk.start < first.start]
+        kept = [chunk for chunk in before if chunk.label != first.label]
+        if len(kept) < len(before):
+            dtypes = list(columns)
+            table = self._table(before[-1], [name for name, _ in dtypes])
+            head = parquet.to_frame([table], dtypes)
+            head = head.loc[head.index < canonical.index[0]]
+            joined = pd.concat([head, pieces[0][1]])
+            pieces[:1] = describe(joined, timeframe)
+        return Staged(tuple(kept), tuple(pieces), columns)
+
     def publish(
         self,
         ref: DatasetRef,
         identity: Identity,
         *,
         definition: Definition,
-        frame: pd.DataFrame | None = None,
+        frame: pd.DataFrame | Staged | None = None,
         attachments: Mapping[str, bytes] | None = None,
         summary: Mapping[str, Any] | None = None,
         expected: Dataset | None = None,
@@ -267,7 +316,8 @@ class DatasetStore:
             ref: the series.
             identity: what the dataset was made from; its version hash is the dataset's.
             definition: what the YAML declares; stored when it differs from what is.
-            frame: rows, indexed by UTC ``timestamp``, strictly increasing.
+            frame: rows, indexed by UTC ``timestamp``, strictly increasing; or what :meth:`stage`
+                made of them.
             attachments: other objects by name; a suffix such as ``.zip`` is kept.
             summary: plain values for people and for checks.
             expected: the head as the caller saw it; None if there was none.
@@ -323,7 +373,7 @@ class DatasetStore:
         ref: DatasetRef,
         identity: Identity,
         definition: Definition,
-        frame: pd.DataFrame | None,
+        frame: pd.DataFrame | Staged | None,
         attachments: Mapping[str, bytes],
         summary: Mapping[str, Any],
     ) -> _Prepared:
@@ -337,15 +387,14 @@ class DatasetStore:
                 raise DataError(f"{kind} '{value}' is longer than {limit} characters")
         for name in attachments:
             paths.checked_name("attachment", name)
-        columns: tuple[tuple[str, str], ...] = ()
-        pieces: list[tuple[Chunk, pd.DataFrame]] = []
-        if frame is not None:
+        staged = Staged((), (), ())
+        if isinstance(frame, Staged):
+            staged = frame
+        elif frame is not None:
             try:
-                canonical = parquet.canonical_frame(frame)
+                staged = self.stage(frame, ref.timeframe)
             except DataError as error:
                 raise DataError(f"{ref}: {error}") from None
-            columns = tuple((str(name), str(item.dtype)) for name, item in canonical.items())
-            pieces = describe(canonical, ref.timeframe)
         return _Prepared(
             ref=ref,
             identity=identity,
@@ -354,8 +403,7 @@ class DatasetStore:
             prefix=paths.folder(
                 ref.layer, ref.name, definition.plugin_key, ref.symbol, ref.timeframe
             ),
-            columns=columns,
-            pieces=pieces,
+            staged=staged,
             attachments=attachments,
             summary=_plain(f"{ref}: summary", summary),
         )
@@ -386,11 +434,11 @@ class DatasetStore:
             compression = "zstd" if prepared.ref.layer == "market_data" else "lz4"
             data = parquet.encode(part, compression)
             created = self.lake.put_if_absent(chunk.path, data)
-            if mend and not created and not self._intact(chunk, prepared.columns):
+            if mend and not created and not self._intact(chunk, prepared.staged.columns):
                 self.lake.replace(chunk.path, data)
             return chunk
 
-        chunks = _in_threads(store, prepared.pieces)
+        chunks = [*prepared.staged.kept, *_in_threads(store, prepared.staged.pieces)]
         attachments: dict[str, dict[str, Any]] = {}
         for name, data in prepared.attachments.items():
             digest = sha256_hex(data)
@@ -448,7 +496,6 @@ class DatasetStore:
         chunks, identity = stored.chunks, prepared.identity
         objects = [chunk.path for chunk in chunks]
         objects += [entry["path"] for entry in stored.attachments.values()]
-        names = [name for name, _ in prepared.columns]
         return TABLES[prepared.ref.layer].dataset(
             definition_id=definition_id,
             symbol=prepared.ref.symbol,
@@ -461,8 +508,8 @@ class DatasetStore:
             end_date=chunks[-1].end if chunks else _date(identity.end_date),
             row_count=sum(chunk.rows for chunk in chunks),
             storage_path=objects[0] if len(objects) == 1 else prepared.prefix,
-            columns=[{"name": name, "dtype": dtype} for name, dtype in prepared.columns],
-            column_digests=column_digests(chunks, names),
+            columns=[{"name": name, "dtype": dtype} for name, dtype in prepared.staged.columns],
+            column_digests=prepared.staged.digests,
             attachments=stored.attachments,
             summary=prepared.summary,
             identity=json.loads(canonical_json(identity.explanation())),
@@ -470,10 +517,7 @@ class DatasetStore:
         )
 
     def _warn_if_different(self, prepared: _Prepared, published: Dataset) -> None:
-        chunks = [chunk for chunk, _ in prepared.pieces]
-        if column_digests(chunks, [name for name, _ in prepared.columns]) != dict(
-            published.column_digests
-        ):
+        if prepared.staged.digests != dict(published.column_digests):
             _log.warning(
                 "%s version %s was computed again with other values; the stored ones stand. "
                 "The plugin '%s' is not deterministic, or does not declare all that it reads.",

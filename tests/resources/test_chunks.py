@@ -14,10 +14,10 @@ from hf_plugins.versioning import frame_digests
 from hf_resources.chunks import (
     PERIODS,
     Chunk,
+    Staged,
     column_digests,
     common_prefix,
     describe,
-    frame_grew,
     grew,
     split,
 )
@@ -72,6 +72,10 @@ def test_a_chunk_survives_json() -> None:
     assert Chunk.from_json(chunk.to_json()) == chunk
 
 
+def staged(frame: pd.DataFrame, timeframe: str) -> Staged:
+    return Staged((), tuple(describe(frame, timeframe)), ())
+
+
 def chunks(frame: pd.DataFrame, timeframe: str) -> list[Chunk]:
     return [chunk for chunk, _ in describe(frame, timeframe)]
 
@@ -101,9 +105,9 @@ ROWS = st.integers(1, 120)
 @given(old_rows=ROWS, more=st.integers(0, 120), timeframe=st.sampled_from(["1m", "5m", "1d"]))
 def test_appended_rows_are_growth(old_rows: int, more: int, timeframe: str) -> None:
     old, new = samples.frame(old_rows), samples.frame(old_rows + more)
-    assert frame_grew(chunks(old, timeframe), new, timeframe)
+    assert staged(new, timeframe).grew_from(chunks(old, timeframe))
     if more:
-        assert not frame_grew(chunks(new, timeframe), old, timeframe)
+        assert not staged(old, timeframe).grew_from(chunks(new, timeframe))
 
 
 @given(data=st.data(), old_rows=ROWS, more=st.integers(0, 120))
@@ -114,10 +118,10 @@ def test_any_changed_value_of_a_column_that_matters_is_no_growth(
     row = data.draw(st.integers(0, old_rows - 1))
     new.iloc[row, 0] += 1.0
     described = chunks(old, "1m")
-    assert not frame_grew(described, new, "1m")
-    assert not frame_grew(described, new, "1m", ["a"])
-    assert frame_grew(described, new, "1m", ["b"])
-    assert frame_grew(described, new, "1m", [])  # in time alone
+    assert not staged(new, "1m").grew_from(described)
+    assert not staged(new, "1m").grew_from(described, ["a"])
+    assert staged(new, "1m").grew_from(described, ["b"])
+    assert staged(new, "1m").grew_from(described, [])  # in time alone
 
 
 @given(data=st.data(), old_rows=st.integers(2, 120))
@@ -125,8 +129,8 @@ def test_a_missing_or_inserted_row_is_no_growth(data: Any, old_rows: int) -> Non
     frame = samples.frame(old_rows + 5)
     gone = data.draw(st.integers(0, old_rows - 2))
     thinned = frame.drop(frame.index[gone])
-    assert not frame_grew(chunks(frame.iloc[:old_rows], "1m"), thinned, "1m", [])
-    assert not frame_grew(chunks(thinned.iloc[: old_rows - 1], "1m"), frame, "1m", [])
+    assert not staged(thinned, "1m").grew_from(chunks(frame.iloc[:old_rows], "1m"), [])
+    assert not staged(frame, "1m").grew_from(chunks(thinned.iloc[: old_rows - 1], "1m"), [])
 
 
 def test_only_the_last_partial_chunk_is_loaded() -> None:
@@ -154,7 +158,7 @@ def test_the_prefix_ends_at_the_first_difference() -> None:
 
 def test_a_column_that_the_older_dataset_lacks_cannot_be_compared() -> None:
     with pytest.raises(DataError, match=r"cannot compare the columns \['c'\]"):
-        frame_grew(chunks(samples.frame(3), "1d"), samples.frame(4), "1d", ["c"])
+        staged(samples.frame(4), "1d").grew_from(chunks(samples.frame(3), "1d"), ["c"])
 
 
 def test_the_digests_of_a_chunk_are_those_of_its_rows() -> None:
