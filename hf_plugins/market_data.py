@@ -6,12 +6,15 @@ own; what features and backtests see is derived here.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from hf_plugins.base import OHLCV
 from hf_plugins.errors import DataError, listing
 
 PRICES = ("open", "high", "low", "close")
+ADJUSTMENT_DIGITS = 12
+"""Significant digits to which an adjustment is kept."""
 OUTPUTS = (*OHLCV, "raw_close")
 
 
@@ -49,3 +52,56 @@ def adjusted_bars(raw: pd.DataFrame) -> pd.DataFrame:
             bars[name] = bars[name] * factor
         bars["volume"] = bars["volume"] / factor
     return bars
+
+
+def cumulated_adjustment(
+    close: np.ndarray,
+    split_factor: np.ndarray,
+    dividend: np.ndarray,
+    *,
+    previous_close: float | None = None,
+    previous: float = 1.0,
+) -> np.ndarray:
+    r"""The adjustment of each bar from the splits and dividends that take effect with it.
+
+    .. math:: a_t = a_{t-1} \frac{s_t}{1 - d_t s_t / C_{t-1}}
+
+    with the split factor s (new shares for an old one), the dividend d of a new share and the raw
+    close before: the holding is multiplied by the split, and grows by the dividend reinvested at
+    the last price with it. The reciprocal of the factor that CRSP applies backwards.
+
+    Args:
+        close: raw closes, shape (n_bars,).
+        split_factor: shape (n_bars,); null counts as no split.
+        dividend: shape (n_bars,), per share; null counts as none.
+        previous_close: raw close before the first bar; None if there is none, and what takes
+            effect with the first bar then changes nothing, for nobody held it before.
+        previous: adjustment before the first bar.
+
+    Returns:
+        shape (n_bars,), float64, rounded to :data:`ADJUSTMENT_DIGITS`.
+
+    Raises:
+        DataError: a dividend is not below the price that it is paid from.
+    """
+    before = np.concatenate(([np.nan if previous_close is None else previous_close], close[:-1]))
+    split = np.where(np.isnan(split_factor), 1.0, split_factor)
+    paid = np.where(np.isnan(dividend), 0.0, dividend)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = split / (1.0 - paid * split / before)
+    growth = np.where((split == 1.0) & (paid == 0.0), 1.0, growth)
+    if previous_close is None and len(growth):
+        growth[0] = 1.0
+    wrong = ~((growth > 0) & np.isfinite(growth))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"a dividend of {paid[row]:g} is not below the close of {before[row]:g} before it"
+        )
+    # Rounded at each step, so that it is the same wherever the series is split.
+    events = np.flatnonzero(growth != 1.0)
+    factors = np.full(len(growth), previous, dtype=np.float64)
+    for row in events:
+        previous = float(f"{previous * growth[row]:.{ADJUSTMENT_DIGITS}g}")
+        factors[row:] = previous
+    return factors

@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from hf_plugins.base import Params
+from hf_plugins.base import OHLCV, Params
 from hf_plugins.errors import ConfigurationError, unknown
 from hf_plugins.params import parse_params
 from hf_plugins.timeframes import duration
@@ -25,6 +25,23 @@ from hf_resources.instruments import Instrument
 from hf_resources.sources.canonical import canonical_bars
 
 S = TypeVar("S", bound="type[Source]")
+
+RAW_COLUMNS: Final = (
+    *OHLCV,
+    "vwap",
+    "trades",
+    "taker_buy_volume",
+    "open_interest",
+    "funding_rate",
+    "liquidations_long",
+    "liquidations_short",
+    "long_short_account_ratio",
+    "split_factor",
+    "dividend",
+    "adjustment",
+    "is_final",
+)
+"""What a source may return, in this order; see :meth:`Source.fetch`."""
 
 
 class Source(ABC):
@@ -62,15 +79,76 @@ class Source(ABC):
             end: open time to stop before, timezone-aware; None means to the last bar there is.
 
         Returns:
-            Float64 columns open, high, low, close, volume, raw as traded, and ``adjustment`` where
-            the source knows it (see :func:`hf_plugins.market_data.adjusted_bars`); indexed by the
-            UTC open time (``DatetimeIndex`` named ``timestamp``). No rows where the window has no
-            bars.
+            Columns out of :data:`RAW_COLUMNS`, indexed by the UTC open time (``DatetimeIndex``
+            named ``timestamp``). No rows where the window has no bars. A column that the vendor
+            does not have is left out, a value that it does not have is null; none is invented.
+            Float64, but for the last:
+
+            * ``open``, ``high``, ``low``, ``close`` (price as traded) and ``volume`` (shares,
+              contracts or base currency), always there;
+            * ``vwap`` (price, volume-weighted over the bar), ``trades`` (count),
+              ``taker_buy_volume`` (the part of ``volume`` in which the buyer was the taker);
+            * ``open_interest`` (contracts or base currency) and ``long_short_account_ratio`` (long
+              over short accounts), as last known at the bar's close;
+            * ``funding_rate``: the last rate settled at or before the bar's close, per interval;
+            * ``liquidations_long``, ``liquidations_short``: value in quote currency of the forced
+              closings of long and of short positions during the bar;
+            * ``split_factor`` (new shares for one old share; 1 without a split) and ``dividend``
+              (cash for one share; 0 without one), at the first bar of the ex-date;
+            * ``adjustment``: the cumulated factor, where the source knows it (see
+              :func:`hf_plugins.market_data.adjusted_bars`);
+            * ``is_final`` (bool): False for a bar that the vendor was still forming.
 
         Raises:
             ConfigurationError: the source does not have that symbol or timeframe.
             DataError: what the vendor has cannot be read as bars.
         """
+
+    def pages(
+        self,
+        instrument: Instrument,
+        timeframe: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """:meth:`fetch` in consecutive pieces, in order of time, that do not overlap.
+
+        Each piece is final when it is yielded: who has stored it goes on with ``start`` at the open
+        time after its last bar, and the pieces of both runs make up what one run returns. A source
+        that reads a history in one go yields it in one piece.
+
+        Raises:
+            ConfigurationError: the source does not have that symbol or timeframe.
+            DataError: what the vendor has cannot be read as bars.
+        """
+        yield self.fetch(instrument, timeframe, start, end)
+
+    @property
+    def incremental(self) -> bool:
+        """Whether bars before a given time can be left out of a fetch; what is read whole cannot.
+
+        A vendor corrects what is recent, a file may change anywhere.
+        """
+        return False
+
+    def vintage(self, instrument: Instrument, timeframe: str) -> datetime | None:
+        """When the bars were what they are, where the source declares it; None means now."""
+        del instrument, timeframe
+        return None
+
+    def marker(self, instrument: Instrument, timeframe: str) -> str | None:
+        """A text that changes when there is something new to fetch, for one cheap request.
+
+        For a vendor the open time of its last finished bar; None where there is no cheap way to
+        know.
+        """
+        del instrument, timeframe
+        return None
+
+    def notes(self, instrument: Instrument, timeframe: str) -> tuple[str, ...]:
+        """Sentences about what this source cannot know, for those who read its bars."""
+        del instrument, timeframe
+        return ()
 
     def origin(self, instrument: Instrument, timeframe: str) -> str:
         """What to call this source in a message about these bars."""

@@ -15,13 +15,29 @@ import pandas as pd
 
 from hf_plugins.base import OHLCV
 from hf_plugins.errors import DataError, nearest
+from hf_plugins.market_data import ADJUSTMENT_DIGITS
 from hf_plugins.timeframes import duration
 from hf_resources.instruments import Instrument
 
 PRICES: Final = ("open", "high", "low", "close")
 ADJUSTMENT: Final = "adjustment"
 COLUMNS: Final = (*OHLCV, ADJUSTMENT)
-ADJUSTMENT_DIGITS: Final = 12
+RAW_DECIMALS: Final = {
+    **dict.fromkeys(PRICES, ("price", 0)),
+    "volume": ("size", 0),
+    "vwap": ("price", 4),
+    "trades": ("none", 0),
+    "taker_buy_volume": ("size", 0),
+    "open_interest": ("size", 0),
+    "funding_rate": ("none", 10),
+    "liquidations_long": ("price", 0),
+    "liquidations_short": ("price", 0),
+    "long_short_account_ratio": ("none", 6),
+    "split_factor": ("significant", 0),
+    "dividend": ("none", 8),
+    ADJUSTMENT: ("significant", 0),
+}
+"""Decimals of each column: those of the instrument's prices or sizes (or none), and some more."""
 # Above this a float64 has no decimals left to round.
 _EXACT: Final = 2.0**53
 
@@ -205,3 +221,42 @@ def _time(index: pd.DatetimeIndex, row: int) -> str:
 
 def _rows(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
+
+
+def rounded_bars(frame: pd.DataFrame, instrument: Instrument, owner: str) -> pd.DataFrame:
+    """Round bars to the instrument's precision, and change nothing else.
+
+    Vendors resend history with noise in the last bits; after this the same bar has the same bytes
+    each time. What is wrong with a row is told by :mod:`hf_plugins.bar_quality`.
+
+    Args:
+        frame: columns out of :data:`RAW_DECIMALS` and ``is_final``, indexed by open time.
+        instrument: whose precision applies.
+        owner: what to call the bars in a message.
+
+    Raises:
+        DataError: a column is unknown or not made of numbers.
+    """
+    rounded = {}
+    for name, column in frame.items():
+        kind = column.dtype
+        if name == "is_final":
+            rounded[name] = column
+            continue
+        if name not in RAW_DECIMALS:
+            raise DataError(
+                f"{owner}: unknown column '{name}'; allowed: {', '.join(RAW_DECIMALS)}, is_final."
+                f"{nearest(name, RAW_DECIMALS)}"
+            )
+        if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+            raise DataError(f"{owner}: column '{name}' is of type {kind}; it must be numbers")
+        values = column.to_numpy(dtype="float64", na_value=np.nan)
+        base, extra = RAW_DECIMALS[name]
+        precision = {"price": instrument.price_precision, "size": instrument.size_precision}
+        with np.errstate(invalid="ignore"):
+            rounded[name] = (
+                _significant(values)
+                if base == "significant"
+                else _decimals(values, precision.get(base, 0) + extra)
+            )
+    return pd.DataFrame(rounded, index=frame.index)

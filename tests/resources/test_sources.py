@@ -23,6 +23,7 @@ from hf_resources.sources import (
     register_source,
     source_keys,
 )
+from hf_resources.sources.file_columns import NAMES as FILE_COLUMNS
 
 AAPL = Instrument("AAPL", "equity", "XNYS", 2, 0)
 OWNER = "here: AAPL 1d: "
@@ -275,7 +276,7 @@ def test_unknown_source_names_the_nearest():
 
 
 def test_shipped_sources():
-    assert {"parquet", "sample"} <= set(source_keys())
+    assert {"csv", "parquet", "sample"} <= set(source_keys())
 
 
 def test_registration_is_strict():
@@ -294,7 +295,8 @@ def test_registration_is_strict():
             "parquet",
             {"folder": "x", "foldr": "y"},
             (
-                "source 'parquet': unknown parameter 'foldr'; allowed: folder. "
+                "source 'parquet': unknown parameter 'foldr'; allowed: clock, columns, folder, "
+                "label, offsets, pattern, repeats, session_zone, symbols, time, timeframes. "
                 "Did you mean 'folder'?"
             ),
         ),
@@ -410,7 +412,10 @@ def test_slash_of_a_symbol_is_quoted(tmp_path: Path):
         ),
         (
             lambda f: f.rename(columns={"timestamp": "time"}),
-            f"unknown column 'time'; allowed: timestamp, {COLUMNS}. Did you mean 'timestamp'?",
+            (
+                f"unknown column 'time'; allowed: {', '.join(FILE_COLUMNS)}. "
+                "Did you mean 'timestamp'?"
+            ),
         ),
         (
             lambda f: f.drop(columns="timestamp"),
@@ -418,13 +423,17 @@ def test_slash_of_a_symbol_is_quoted(tmp_path: Path):
         ),
         (
             lambda f: f.assign(timestamp=f["timestamp"].dt.tz_localize(None)),
-            "row 0: timestamp is 2024-01-01 00:00:00, which has no time zone; it must be in UTC",
+            (
+                "row 0: timestamp is 2024-01-01 00:00:00, which has no time zone; declare the "
+                "clock that the file's stamps show, such as clock: UTC"
+            ),
         ),
         (
             lambda f: f.assign(timestamp=f["timestamp"].dt.strftime("%Y-%m-%d")),
             (
-                "column 'timestamp' is of type large_string, such as '2024-01-01' in row 0; it "
-                "must be a timestamp in UTC"
+                "column 'timestamp' is of type text, such as '2024-01-01' in row 0; it must be a "
+                "timestamp, or its format declared as time: epoch_s, epoch_ms, epoch_us or one "
+                "such as '%Y-%m-%d %H:%M'"
             ),
         ),
         (
