@@ -7,13 +7,14 @@ from functools import lru_cache
 
 import dagster as dg
 
+from hf_resources.cache import EvictingStore
 from hf_resources.settings import Settings
 from hf_resources.store import DatasetStore
 
 
 @lru_cache(maxsize=8)
 def _open(settings: Settings) -> DatasetStore:
-    return DatasetStore.open(settings)
+    return EvictingStore.open(settings)
 
 
 class StoreResource(dg.ConfigurableResource):

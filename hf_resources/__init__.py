@@ -1,5 +1,25 @@
 """Where data comes from and where it is kept.
 
-Vendor sources, instruments, the lake of content-addressed datasets, the catalog and the store that
-joins them. No Dagster definitions; what is computed belongs in ``hf_plugins``.
+Vendor sources, instruments, the lake of content-addressed datasets, the catalog, the store that
+joins them, and the client that queries them: ``from hf_resources import bars``. No Dagster
+definitions; what is computed belongs in ``hf_plugins``.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hf_resources.client import Client as Client
+    from hf_resources.client import bars as bars
+
+__all__ = ["Client", "bars"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client when it is asked for: who needs a submodule alone should not pay for it."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from hf_resources import client
+
+    return getattr(client, name)
