@@ -16,6 +16,8 @@ from hf_assets import partitions
 from hf_assets.automation import automation_sensor, inputs_changed
 from hf_assets.components import ItemComponent
 from hf_assets.execution import RunOptions, execute
+from hf_assets.feeds import feed_definitions
+from hf_assets.fetching import prepared
 from hf_assets.graph import build_tasks
 from hf_assets.items import DEFAULT_SOURCE
 from hf_assets.metadata import describe
@@ -23,6 +25,7 @@ from hf_assets.project import Project, load_project
 from hf_assets.resources import StoreResource
 from hf_assets.sweep import sweep_definitions
 from hf_assets.tasks import Task
+from hf_assets.tracking import tracking_definitions
 from hf_plugins import registry
 from hf_plugins.errors import HfError
 
@@ -66,6 +69,8 @@ def build_definitions(
         _without(declared, set(keys)),
         ours,
         sweep_definitions(tasks, partition_sets(project, tasks)),
+        tracking_definitions(project),
+        feed_definitions(project),
     )
 
 
@@ -86,7 +91,7 @@ def assemble(
             for task in members
             for key in task.asset_keys()
         ]
-        assets.append(_step(step, members, specs, covered[members[0].names()[0]]))
+        assets.append(_step(project, step, members, specs, covered[members[0].names()[0]]))
     return assets
 
 
@@ -175,6 +180,7 @@ def _mapping(
 
 
 def _step(
+    project: Project,
     name: str,
     tasks: Sequence[Task],
     specs: Sequence[dg.AssetSpec],
@@ -194,7 +200,8 @@ def _step(
         config: RunOptions,
         store: dg.ResourceParam[StoreResource],
     ) -> Any:
-        yield from execute(context, store.store(), tasks, config)
+        fetching = [prepared(task, project, context) for task in tasks]
+        yield from execute(context, store.store(), fetching, config)
 
     return materialise
 
@@ -203,6 +210,7 @@ def _origins(project: Project) -> dict[str, tuple[ItemComponent, Any]]:
     """The document behind each asset key, and the plugin to describe it by."""
     found: dict[str, tuple[ItemComponent, Any]] = {
         "market_data/bars": (project.market_data[DEFAULT_SOURCE], None),
+        "market_data/quarantine": (project.market_data[DEFAULT_SOURCE], None),
         "market_data/enriched": (project.market_data[DEFAULT_SOURCE], None),
     }
     for name, (component, plugin) in project.features.items():

@@ -96,7 +96,7 @@ class ItemComponent(dg.Component):
 
 
 class MarketData(ItemComponent):
-    """Market data: raw bars from a source, and the adjusted bars that everything else reads.
+    """Market data: raw bars from a source, the rows of it that were put aside, and enriched bars.
 
     One document is the default. Others have a name, and instruments in the universe file name them
     as their ``source``.
@@ -106,10 +106,10 @@ class MarketData(ItemComponent):
     item: MarketDataItem
 
     def asset_keys(self) -> list[dg.AssetKey]:
-        """Raw and enriched bars; a further source feeds the same two assets."""
+        """Raw, quarantined and enriched bars; a further source feeds the same assets."""
         if self.item.name != DEFAULT_SOURCE:
             return []
-        return [dg.AssetKey(["market_data", "bars"]), dg.AssetKey(["market_data", "enriched"])]
+        return [dg.AssetKey(["market_data", name]) for name in ("bars", "quarantine", "enriched")]
 
 
 class Feature(ItemComponent):

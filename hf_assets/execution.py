@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -19,10 +19,9 @@ import pandas as pd
 from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
 from hf_assets.metadata import event_metadata
 from hf_assets.partitions import partition_key, symbol_and_timeframe
-from hf_assets.tasks import FETCHED, Job, Partition, Product, Task
+from hf_assets.tasks import FETCHED, STATE, Fetched, Job, Partition, Product, Settled, Task
 from hf_plugins.errors import DataError, HfError
 from hf_plugins.versioning import Identity, canonical_json, combine_digests
-from hf_resources.chunks import Staged
 from hf_resources.datasets import Dataset, DatasetRef, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
 from hf_resources.store import DatasetStore
@@ -96,7 +95,7 @@ class _Work:
     partition: Partition
     identity: Identity
     inputs: Mapping[Any, Dataset]
-    fetched: Staged | None
+    fetched: Fetched | None
     standing: Mapping[str, Dataset | None]
     grown: Mapping[str, int]
 
@@ -202,29 +201,33 @@ class _Guard:
     def _materialise(self, task: Task, partition: Partition) -> list[dg.AssetMaterialization]:
         started = time.perf_counter()
         inputs = self._inputs(task, partition)
-        fetched = self._fetch(task, partition)
-        if fetched is not None:
-            identity = task.fetched_identity(partition, fetched)
-        else:
-            identity = task.identity(partition, inputs)
         standing = {
             ref.asset_key: self._standing[ref.asset_key].get(partition)
             for ref in task.refs(partition)
         }
+        fetched = None
+        if task.fetch is not None:
+            fetched = task.fetch(self.store, partition, standing, self.force)
+            identity = task.fetched_identity(partition, fetched)
+        else:
+            identity = task.identity(partition, inputs)
         found = self._lookup(task, partition, identity)
         if found:
             datasets = {
                 key: self.store.adopt(dataset, expected=standing[key])
                 for key, dataset in found.items()
             }
+            settled = Settled(self.store, partition, datasets, standing, 0.0, hit=True)
             reasons = ["identical code, parameters and inputs"]
         else:
             head = standing[task.names()[0]]
             grown = self._grown(task, partition, head, inputs, fetched) if head else {}
             reasons = explain_miss(head, identity, forced=self.force, grown=grown)
             work = _Work(task, partition, identity, inputs, fetched, standing, grown)
-            datasets = self._compute(work)
+            settled = self._compute(work)
         seconds = time.perf_counter() - started
+        record = fetched.finish if fetched else task.record
+        recorded = record(replace(settled, seconds=seconds)) if record else {}
         provenance = self._provenance(task, partition, inputs)
         return [
             partition_event(
@@ -233,12 +236,15 @@ class _Guard:
                 data_version=dataset.version_hash,
                 code_version=task.code_version,
                 provenance=provenance,
-                metadata=event_metadata(
-                    self.store, dataset, hit=bool(found), reasons=reasons, seconds=seconds
-                ),
+                metadata={
+                    **event_metadata(
+                        self.store, dataset, hit=bool(found), reasons=reasons, seconds=seconds
+                    ),
+                    **recorded,
+                },
                 backfill_id=self.context.run.tags.get("dagster/backfill"),
             )
-            for key, dataset in datasets.items()
+            for key, dataset in settled.datasets.items()
         ]
 
     def _lookup(self, task: Task, partition: Partition, identity: Identity) -> dict[str, Dataset]:
@@ -255,28 +261,22 @@ class _Guard:
             found[ref.asset_key] = dataset
         return found
 
-    def _fetch(self, task: Task, partition: Partition) -> Staged | None:
-        """What the source of a root has now, on top of what is known where it sends only that."""
-        if task.fetch is None:
-            return None
-        fetched = task.fetch(*partition)
-        return self.store.stage(fetched, partition[1])
-
     def _grown(
         self,
         task: Task,
         partition: Partition,
         head: Dataset,
         inputs: Mapping[Any, Dataset],
-        fetched: Staged | None,
+        fetched: Fetched | None,
     ) -> dict[str, int]:
         """Inputs that only had rows appended since ``head`` was made, and how many each had."""
         if fetched is not None:
-            names = [name for name, _ in fetched.columns]
+            bars = fetched.staged[task.names()[0]]
+            names = [name for name, _ in bars.columns if name in fetched.digests]
             if not set(names) <= set(head.column_digests):
                 return {}
-            rows = sum(chunk.rows for chunk in fetched.chunks)
-            grew = fetched.grew_from(self.store.chunks(head))
+            rows = sum(chunk.rows for chunk in bars.chunks)
+            grew = bars.grew_from(self.store.chunks(head), names)
             return {FETCHED: rows - head.row_count} if grew else {}
         grown = {}
         read_before = head.identity.get("inputs", {})
@@ -291,30 +291,46 @@ class _Guard:
                 grown[name] = inputs[frame_key].row_count - old.row_count
         return grown
 
-    def _compute(self, work: _Work) -> dict[str, Dataset]:
+    def _compute(self, work: _Work) -> Settled:
         task, partition = work.task, work.partition
         base = self._base(work)
-        if work.fetched is not None:
-            products: Mapping[str, Product | None] = {task.names()[0]: None}
-        else:
+        products: Mapping[str, Product] = {}
+        rows = 0
+        if work.fetched is None:
             frames = self._read(work, whole=base is None)
-            job = Job(*partition, work.identity, frames, work.inputs, self.context.log.info)
+            state = self.store.attachment(base, STATE) if base and task.stateful else None
+            log = self.context.log.info
+            rows = max((len(frame) for frame in frames.values()), default=0)
+            job = Job(*partition, work.identity, frames, work.inputs, log, state)
             products = task.compute(job)
         published: dict[str, Dataset] = {}
         for ref, definition in zip(task.refs(partition), task.outputs, strict=True):
-            product = products[ref.asset_key]
+            product = products.get(ref.asset_key, Product())
+            frame: Any = self._rows(product, ref, base)
+            summary = product.summary
+            if work.fetched is not None:
+                frame, summary = work.fetched.staged[ref.asset_key], work.fetched.summary
             published[ref.asset_key] = self.store.publish(
                 ref,
                 work.identity,
                 definition=definition,
-                frame=work.fetched if product is None else self._rows(product, ref, base),
-                attachments=product.attachments if product else None,
-                summary=product.summary if product else None,
+                frame=frame,
+                attachments=product.attachments,
+                summary=summary,
                 expected=work.standing[ref.asset_key],
                 force=self.force,
             )
             self._standing[ref.asset_key][partition] = published[ref.asset_key]
-        return published
+        return Settled(
+            self.store,
+            partition,
+            published,
+            work.standing,
+            0.0,
+            hit=False,
+            rows_computed=rows,
+            whole=base is None,
+        )
 
     def _base(self, work: _Work) -> Dataset | None:
         """The head, where the new version is the head with rows appended that a tail yields.
@@ -322,7 +338,10 @@ class _Guard:
         What is appended depends on ``task.lookback`` rows, so the rows before it stand as they are.
         """
         head = work.standing[work.task.names()[0]]
-        if self.force or work.task.lookback is None or head is None:
+        task = work.task
+        if self.force or head is None or task.lookback(work.partition) is None:
+            return None
+        if task.stateful and STATE not in head.attachments:
             return None
         names = {work.task.input_name(frame_key) for frame_key in work.inputs}
         settled = head.version_hash != work.identity.version_hash and head.row_count > 0
@@ -344,7 +363,9 @@ class _Guard:
             if frame_key not in work.inputs:
                 continue
             if not whole:
-                rows = (work.task.lookback or 0) + work.grown[work.task.input_name(frame_key)]
+                rows = (work.task.lookback(work.partition) or 0) + work.grown[
+                    work.task.input_name(frame_key)
+                ]
                 found[frame_key] = self.store.read(
                     work.inputs[frame_key], list(used.columns), last=rows
                 )

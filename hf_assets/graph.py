@@ -6,36 +6,51 @@ to a plugin and wraps what comes back; formulas belong in ``hf_plugins``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from hf_assets import reports
+from hf_assets import reports, tracking
 from hf_assets.project import Project
-from hf_assets.tasks import Input, Job, Product, Task, column
-from hf_plugins import market_data as market_data_view
+from hf_assets.tasks import (
+    STATE,
+    Fetched,
+    Input,
+    Job,
+    Partition,
+    Product,
+    Settled,
+    Task,
+    column,
+)
 from hf_plugins import registry
 from hf_plugins.base import BaseFeature
+from hf_plugins.enrichment import bars as enrichment
+from hf_plugins.enrichment.universal import UniversalState
 from hf_plugins.models.artefact import pack
 from hf_plugins.timeframes import bars_per_year
 from hf_plugins.validation.labels import get_label
 from hf_plugins.validation.out_of_sample import assert_out_of_sample
 from hf_plugins.validation.walk_forward import prediction_report, walk_forward
 from hf_plugins.versioning import Implementation, implementation_of, sha256_hex
-from hf_resources.datasets import Definition
-from hf_resources.sources import canonical
+from hf_resources import ingestion
+from hf_resources.datasets import Dataset, Definition
+from hf_resources.ingestion import ingest
+from hf_resources.store import DatasetStore
 
 ENRICHED = "market_data/enriched"
-BARS = "market_data/bars"
-RAW_COLUMNS = ("open", "high", "low", "close", "volume", "adjustment")
+BARS = tracking.BARS
+QUARANTINE = tracking.QUARANTINE
 
 
 def build_tasks(project: Project) -> list[Task]:
     """All tasks of a project, parents before children."""
     return [
         _bars(project),
-        _enriched(),
+        _enriched(project),
         *(_feature(project, name) for name in project.features),
         *(_model(project, name) for name in project.models),
         *(_signal(project, name) for name in project.signals),
@@ -48,58 +63,117 @@ def build_tasks(project: Project) -> list[Task]:
 
 
 def _bars(project: Project) -> Task:
-    def fetch(symbol: str, timeframe: str) -> pd.DataFrame:
-        instrument = project.universe.get(symbol)
-        frame = project.sources[symbol].bars(instrument, timeframe)
-        if "adjustment" not in frame:
-            frame = frame.assign(adjustment=1.0)
-        return frame.loc[:, list(RAW_COLUMNS)]
+    def fetch(
+        store: DatasetStore,
+        partition: Partition,
+        heads: Mapping[str, Dataset | None],
+        whole: bool,
+    ) -> Fetched:
+        symbol, timeframe = partition
+        attempt = tracking.begin_fetch(project, partition)
+        try:
+            outcome, spool = ingest(
+                store,
+                project.sources[symbol],
+                project.universe.get(symbol),
+                timeframe,
+                policy=project.policies[symbol],
+                now=attempt.started_at.replace(microsecond=0),
+                bars=heads[BARS],
+                quarantine=heads[QUARANTINE],
+                whole=whole,
+            )
+        except Exception as error:
+            tracking.record_failure(store, attempt, error)
+            raise
 
-    def compute(job: Job) -> Mapping[str, Product]:
-        return {BARS: Product(job.frames[BARS])}
+        def finish(settled: Settled) -> Mapping[str, Any]:
+            spool.clear()
+            return tracking.record_fetch(settled, attempt, outcome)
+
+        staged = {BARS: outcome.bars, QUARANTINE: outcome.quarantine}
+        return Fetched(staged, outcome.digests, outcome.summary(), finish)
 
     def local(symbol: str) -> Mapping[str, Any]:
         source = project.sources[symbol]
-        return {"source": source.key, "params": source.parameters()}
+        return {
+            "source": source.key,
+            "params": source.parameters(),
+            "quality": project.policies[symbol].model_dump(mode="json"),
+        }
 
-    definition = Definition(
+    bars = Definition(
         layer="market_data",
         name="bars",
         plugin_key="market_data.bars",
         parameters={},
         description=(
             "Bars as their source has them, in canonical form: UTC open times, strictly "
-            "increasing, rounded to the instrument's precision."
+            "increasing, rounded to the instrument's precision, each with its quality and its "
+            "revision. A bar that its source corrects is a new revision; the old one stays in the "
+            "earlier versions."
         ),
         family="source",
     )
-    # What a source fetches is identified by content; the code that counts is the canonical form.
-    implementation = implementation_of(canonical.__name__, ("numpy", "pandas"))
-    return Task((definition,), (), implementation, compute, fetch=fetch, local=local)
+    quarantine = replace(
+        bars,
+        name="quarantine",
+        description=(
+            "Rows that the quality policy put aside, in order of arrival, each with its reason in "
+            "`validation_notes`. Nothing that came is dropped."
+        ),
+    )
+    # What a source fetches is identified by content; the code that counts is what is made of it.
+    implementation = implementation_of(ingestion.__name__, ("numpy", "pandas"))
+    return Task((bars, quarantine), (), implementation, _nothing, fetch=fetch, local=local)
 
 
-def _enriched() -> Task:
+def _nothing(job: Job) -> Mapping[str, Product]:
+    del job
+    return {}
+
+
+def _enriched(project: Project) -> Task:
+    def setting(partition: Partition) -> dict[str, str]:
+        instrument = project.universe.get(partition[0])
+        return {
+            "timeframe": partition[1],
+            "calendar": instrument.calendar,
+            "asset_class": instrument.asset_class,
+        }
+
     def compute(job: Job) -> Mapping[str, Product]:
-        return {ENRICHED: Product(market_data_view.adjusted_bars(job.frames[BARS]))}
+        state = UniversalState.from_json(json.loads(job.state)) if job.state else None
+        frame, after = enrichment.enrich(
+            job.frames[BARS], **setting((job.symbol, job.timeframe)), state=state
+        )
+        left = json.dumps(after, allow_nan=False).encode()
+        return {ENRICHED: Product(frame, attachments={STATE: left})}
+
+    def local(symbol: str) -> Mapping[str, Any]:
+        return {key: value for key, value in setting((symbol, "")).items() if value}
 
     definition = Definition(
         layer="market_data",
         name="enriched",
-        plugin_key="market_data.adjusted",
+        plugin_key="market_data.enriched",
         parameters={},
         description=(
             "Open, high, low and close on a total-return basis, anchored at the first bar: a later "
-            "dividend or split never rewrites what is there. The raw close stays as `raw_close`."
+            "dividend or split never rewrites what is there. The raw close stays as `raw_close`. "
+            "With the universal and the crypto features and the quality of each bar."
         ),
         family="view",
     )
-    implementation = implementation_of(market_data_view.__name__, ("numpy", "pandas"))
     return Task(
         (definition,),
-        (Input("market_data", "bars", RAW_COLUMNS),),
-        implementation,
+        (Input("market_data", "bars", enrichment.READS),),
+        implementation_of(enrichment.__name__, ("numba", "numpy", "pandas")),
         compute,
-        lookback=1,
+        lookback=lambda partition: enrichment.context_rows(**setting(partition)) + 1,
+        stateful=True,
+        record=tracking.record_computation,
+        local=local,
     )
 
 
@@ -123,13 +197,14 @@ def _feature(project: Project, name: str) -> Task:
         family=plugin.key.partition(".")[0],
     )
     inputs = (Input("market_data", "enriched", plugin.reads),)
+    memory = plugin.memory
     return Task(
         (definition,),
         inputs,
         implementation_of(type(plugin)),
         compute,
         schema_version=plugin.schema_version,
-        lookback=plugin.memory.lookback if plugin.memory.kind == "finite" else None,
+        lookback=lambda partition: memory.lookback if memory.kind == "finite" else None,
     )
 
 

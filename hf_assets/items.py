@@ -6,6 +6,7 @@ and the docs all read these models. Nothing here computes or touches Dagster.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -42,6 +43,61 @@ class MarketDataItem(Item):
     name: Name = DEFAULT_SOURCE
     source: Annotated[str, Field(description="Key of a market data source.")]
     params: dict[str, Any] = Field(default={}, description="Parameters of the source.")
+    quality: dict[str, Any] = Field(
+        default={},
+        description="What each check of the bars leads to, and its thresholds; see the docs.",
+    )
+    metrics_from: str = Field(
+        default="2000-01-01",
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description=(
+            "First day of the daily quality metrics, as 'YYYY-MM-DD'; that of the document `bars` "
+            "counts."
+        ),
+    )
+    since: date | None = Field(
+        default=None, description="First day of history; null takes all that the source has."
+    )
+    resample: dict[str, str] = Field(
+        default={},
+        description="Timeframes that are made of finer ones of the source, such as {4h: 1h}.",
+    )
+    resample_sparse: bool = Field(
+        default=False,
+        description="Whether the source gives no bar for a time without trades; else a bar made "
+        "of finer ones is kept only when all of them are there.",
+    )
+    schedule: bool = Field(
+        default=False, description="Fetch after each session, by one schedule per calendar."
+    )
+    lag: Annotated[
+        int, Field(ge=0, le=1440, description="Minutes from the close to the scheduled fetch.")
+    ] = 30
+    watch: bool = Field(
+        default=False, description="Fetch what is new whenever the source shows something new."
+    )
+    watch_seconds: Annotated[
+        int, Field(ge=10, le=86_400, description="Least time between two looks at the source.")
+    ] = 60
+    watch_symbols: Annotated[
+        int, Field(ge=1, le=10_000, description="Symbols per look, in turn.")
+    ] = 100
+    pool: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9_/-]{1,64}$",
+            description="Dagster pool that fetches keep to; null for one named after the source.",
+        ),
+    ] = None
+    pool_limit: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            description="Symbols that are fetched at once in the pool; null leaves the limit to "
+            "the Dagster instance.",
+        ),
+    ] = None
 
 
 class FeatureItem(Item):

@@ -31,6 +31,9 @@ SAME_WITHIN_UNIVERSE: Final = dg.MultiPartitionMapping(
 ALL_SYMBOLS: Final = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=TIMEFRAME)
 """A child by timeframe reads all symbols of its timeframe."""
 
+EVERYTHING: Final = dg.AllPartitionMapping()
+"""A child by day reads all symbols in all timeframes."""
+
 
 def by_symbol(symbols: Iterable[str], timeframes: Iterable[str]) -> dg.MultiPartitionsDefinition:
     """Partitions symbol x timeframe."""
@@ -45,6 +48,11 @@ def by_symbol(symbols: Iterable[str], timeframes: Iterable[str]) -> dg.MultiPart
 def by_timeframe(timeframes: Iterable[str]) -> dg.StaticPartitionsDefinition:
     """Partitions by timeframe alone, for whatever looks across symbols."""
     return dg.StaticPartitionsDefinition(list(timeframes))
+
+
+def by_day(first: str) -> dg.DailyPartitionsDefinition:
+    """Partitions by UTC day, for daily aggregates."""
+    return dg.DailyPartitionsDefinition(start_date=first, timezone="UTC")
 
 
 def partition_key(symbol: str, timeframe: str) -> str:

@@ -24,16 +24,21 @@ from hf_assets.components import (
 )
 from hf_assets.items import DEFAULT_SOURCE
 from hf_plugins import registry
+from hf_plugins.bar_quality import QualityPolicy
 from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Plugin
 from hf_plugins.errors import ConfigurationError, unknown
+from hf_plugins.params import parse_params
 from hf_plugins.registry import PluginRegistry
 from hf_plugins.validation.labels import LABELS
 from hf_plugins.validation.walk_forward import WalkForwardParams
 from hf_resources.instruments import Universe, load_universe
 from hf_resources.sources.base import Source, get_source, source_keys
+from hf_resources.sources.resampled import Resampled
+from hf_resources.sources.views import Since
 
 UNIVERSE_FILE = "universe.yaml"
 
+T = TypeVar("T")
 C = TypeVar("C", bound=ItemComponent)
 P = TypeVar("P", bound=Plugin)
 
@@ -45,6 +50,7 @@ class Project:
     universe: Universe
     market_data: Mapping[str, MarketData]
     sources: Mapping[str, Source]
+    policies: Mapping[str, QualityPolicy]
     features: Mapping[str, tuple[Feature, BaseFeature]]
     models: Mapping[str, tuple[Model, WalkForwardParams]]
     signals: Mapping[str, tuple[Signal, BaseSignalGenerator]]
@@ -84,13 +90,13 @@ def load_project(tree: dg.ComponentTree) -> Project:
         name: (component, _engine(component, signals, universe))
         for name, component in _by_name(tree, Strategy).items()
     }
-    sources = _sources(market_data, universe)
-    return Project(universe, market_data, sources, features, models, signals, strategies)
+    sources = _by_symbol(universe, {name: _source(each) for name, each in market_data.items()})
+    policies = _by_symbol(universe, {name: _policy(each) for name, each in market_data.items()})
+    return Project(universe, market_data, sources, policies, features, models, signals, strategies)
 
 
-def _sources(market_data: Mapping[str, MarketData], universe: Universe) -> dict[str, Source]:
-    """The source of each symbol: the default one, unless the instrument names another."""
-    made = {name: _source(component) for name, component in market_data.items()}
+def _by_symbol(universe: Universe, made: Mapping[str, T]) -> dict[str, T]:
+    """What each symbol has: that of the default document, unless the instrument names another."""
     return {
         instrument.symbol: made[instrument.source or DEFAULT_SOURCE]
         for instrument in universe.instruments
@@ -98,8 +104,24 @@ def _sources(market_data: Mapping[str, MarketData], universe: Universe) -> dict[
 
 
 def _source(component: MarketData) -> Source:
-    cls = _told(component, "source", lambda: get_source(component.item.source))
-    return _told(component, "params", lambda: cls(**component.item.params))
+    item = component.item
+    cls = _told(component, "source", lambda: get_source(item.source))
+    source: Source = _told(component, "params", lambda: cls(**item.params))
+    if item.resample:
+        source = _told(
+            component,
+            "resample",
+            lambda: Resampled(source, item.resample, sparse=item.resample_sparse),
+        )
+    return source if item.since is None else Since(source, item.since)
+
+
+def _policy(component: MarketData) -> QualityPolicy:
+    return _told(
+        component,
+        "quality",
+        lambda: parse_params("quality", QualityPolicy, component.item.quality),
+    )
 
 
 def _by_name(tree: dg.ComponentTree, kind: type[C]) -> dict[str, C]:

@@ -26,9 +26,13 @@ from hf_plugins.versioning import (
 )
 from hf_resources.chunks import Staged
 from hf_resources.datasets import Dataset, DatasetRef, Definition, Layer
+from hf_resources.store import DatasetStore
 
 FETCHED = "source"
 """What a root's input is called in an identity."""
+
+STATE = "state.json"
+"""Attachment that holds what a stateful computation goes on from."""
 
 Partition = tuple[str, str]
 """Symbol and timeframe."""
@@ -75,7 +79,8 @@ class Job:
     """One partition of one task, ready to compute.
 
     ``frames``: the input frames by asset key; by ``(asset key, symbol)`` where the task looks
-    across symbols.
+    across symbols. ``state``: what the version before left under :data:`STATE`, where only the rows
+    after it are to be computed; the frames then begin with the rows that these look back to.
     """
 
     symbol: str
@@ -84,6 +89,49 @@ class Job:
     frames: Mapping[Any, pd.DataFrame]
     inputs: Mapping[Any, Dataset]
     log: Callable[[str], None]
+    state: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A partition of a task whose datasets stand: what is known of how they came to.
+
+    ``standing`` are the heads before. ``hit``: nothing was computed or published. ``rows_computed``
+    are those that a computation was given; ``whole``: all of them, not those alone that were
+    appended and what they look back to.
+    """
+
+    store: DatasetStore
+    partition: Partition
+    datasets: Mapping[str, Dataset]
+    standing: Mapping[str, Dataset | None]
+    seconds: float
+    hit: bool
+    rows_computed: int = 0
+    whole: bool = True
+
+
+Record = Callable[[Settled], Mapping[str, Any]]
+"""Keeps a record of a settled partition; returns what its event is to say of that, and raises
+nothing: a record never changes the outcome of a run."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a root's source has now, on top of what is known.
+
+    ``digests`` identify the data of all outputs together. ``finish`` is called once everything is
+    published, or found to be published already; see :data:`Record`.
+    """
+
+    staged: Mapping[str, Staged]
+    digests: Mapping[str, str]
+    summary: Mapping[str, Any]
+    finish: Record
+
+
+Fetch = Callable[[DatasetStore, Partition, Mapping[str, Dataset | None], bool], Fetched]
+"""Store, partition, the heads by asset key, and whether the whole history is wanted."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +139,10 @@ class Task:
     """One asset, or several that one computation yields.
 
     ``fetch`` marks a root: its input comes from outside, and its identity is that of what came.
-    ``symbols`` is set for tasks that look across symbols. ``lookback`` is the number of rows,
-    itself included, on which a row depends; where it is set, rows that are appended to the inputs
-    are computed alone.
+    ``symbols`` is set for tasks that look across symbols. ``lookback`` tells the number of rows,
+    itself included, on which a row of a partition depends; where it is set, rows that are appended
+    to the inputs are computed alone. ``stateful`` tasks go on from the state that they left.
+    ``record`` is told of each partition that stands; roots have :attr:`Fetched.finish` for that.
     """
 
     outputs: tuple[Definition, ...]
@@ -101,9 +150,11 @@ class Task:
     implementation: Implementation
     compute: Callable[[Job], Mapping[str, Product]]
     schema_version: int = 1
-    fetch: Callable[[str, str], pd.DataFrame] | None = None
+    fetch: Fetch | None = None
     symbols: tuple[str, ...] = ()
-    lookback: int | None = None
+    lookback: Callable[[Partition], int | None] = lambda partition: None
+    stateful: bool = False
+    record: Record | None = None
     local: Callable[[str], Mapping[str, Any]] | None = None
     """What the instrument of a partition adds to the parameters, such as its calendar."""
 
@@ -172,9 +223,9 @@ class Task:
         end = max((span[1] for span in spans if span[1]), default=None)
         return self._identity(partition, used, start, end)
 
-    def fetched_identity(self, partition: Partition, fetched: Staged) -> Identity:
+    def fetched_identity(self, partition: Partition, fetched: Fetched) -> Identity:
         """Identity of a root's partition: that of the rows that came."""
-        chunks = fetched.chunks
+        chunks = fetched.staged[self.names()[0]].chunks
         used = {FETCHED: InputVersion("", fetched.digests)}
         return self._identity(partition, used, chunks[0].start, chunks[-1].end)
 

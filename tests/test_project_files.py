@@ -127,6 +127,7 @@ def test_lazy_or_optional_engines_are_extras_only():
         "postgres",
         "redis",
         "celery",
+        "stream",
         "dev",
     } == (set(extras))
     core = " ".join(project()["project"]["dependencies"])

@@ -36,11 +36,11 @@ COPIED = (
     "LICENSE",
 )
 LAST_LINES = {
-    "make demo": r"computed: 56, skipped: 0",
+    "make demo": r"computed: 61, skipped: 0",
     "hf run --select features/rsi_21": r"computed: 5, skipped: 0",
     "hf why features/rsi_21 AAPL 1d": r"up to date",
     "hf run --symbol ACME --select 'market_data/*' --select 'features/*'": (
-        r"computed: 6, skipped: 0"
+        r"computed: 7, skipped: 0"
     ),
     "hf plugins verify acme.technical.spread": r"every plugin keeps the contract",
     "hf run": r"computed: \d+, skipped: \d+",

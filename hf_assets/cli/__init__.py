@@ -16,14 +16,15 @@ from hf_plugins.errors import HfError
 COMMANDS = {
     "demo": "Run the whole chain and show the results.",
     "run": "Materialise assets for symbols and timeframes, skipping what is up to date.",
-    "status": "What is stale or missing now, with the reason.",
+    "backfill": "Fetch the history of a symbol and compute all that follows from it.",
+    "status": "What is stale or missing now, with the reason; --data: how the bars stand.",
     "why": "Why a dataset was computed last, and what would change now.",
     "history": "All versions of a dataset, newest first.",
     "plugins": "List plugins, and hold them to their contracts.",
     "catalog": "Create or upgrade the catalog database.",
     "gc": "Delete objects that no dataset references.",
 }
-_MODULES = {"demo": "run", "run": "run", "plugins": "plugins"}
+_MODULES = {"demo": "run", "run": "run", "backfill": "backfill", "plugins": "plugins"}
 
 
 class _Lazy(click.Group):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import click
 from rich import box
@@ -13,15 +13,21 @@ from hf_assets.cli.session import Session
 from hf_assets.partitions import partition_key
 from hf_assets.resources import StoreResource
 from hf_assets.sweep import find_stale
+from hf_assets.tracking import SeriesState, series_states
 from hf_resources.catalog import upgrade as upgrade_catalog
 from hf_resources.misses import explain_miss
 from hf_resources.store import DatasetStore
+from hf_resources.tracking import Tracking
 
 
 @click.command()
-def status() -> None:
-    """What is stale or missing now, with the reason."""
+@click.option("--data", is_flag=True, help="Freshness, errors and quality of the bars instead.")
+def status(data: bool) -> None:
+    """What is stale or missing now, with the reason; or how the market data stands."""
     session, console = Session.load(), Console()
+    if data:
+        console.print(_market_data(session, datetime.now(UTC)))
+        return
     findings = find_stale(session.store, session.tasks, session.covered)
     if not findings:
         console.print("everything that has inputs is up to date")
@@ -35,6 +41,48 @@ def status() -> None:
             "; ".join(finding.reasons),
         )
     console.print(table)
+
+
+def _market_data(session: Session, now: datetime) -> Table:
+    """One row per symbol and timeframe: how old its bars are, what failed, how good they are."""
+    headings = (
+        "symbol",
+        "timeframe",
+        "last bar (UTC)",
+        "freshness",
+        "asked (UTC)",
+        "error",
+        "quality",
+        "missing",
+        "last day",
+    )
+    table = Table(*headings, box=box.SIMPLE_HEAD)
+    days = Tracking(session.store).latest_quality()
+    for state in series_states(session.project, session.store, now=now):
+        known, day = state.status or {}, days.get(state.partition)
+        failures = known.get("consecutive_failures", 0)
+        score, missing = known.get("quality_score"), known.get("missing_bars")
+        table.add_row(
+            *state.partition,
+            f"{state.bars.end_date:%Y-%m-%d %H:%M}" if state.bars and state.bars.end_date else "",
+            _freshness(state),
+            f"{known['last_checked_at']:%Y-%m-%d %H:%M}" if known else "",
+            f"{failures} x: {state.error}" if state.error else "",
+            "" if score is None else f"{score:.3f}",
+            "" if missing is None else f"{missing:,}",
+            f"{day['day']}: {day['quality_score']:.3f}" if day else "",
+        )
+    return table
+
+
+def _freshness(state: SeriesState) -> str:
+    if state.bars is None:
+        return "no bars yet"
+    if state.undetermined:
+        return f"undetermined: {state.undetermined}"
+    if state.late is None:
+        return "current"
+    return f"{state.late.bars:,} late since {state.late.since:%Y-%m-%d %H:%M}"
 
 
 @click.command()

@@ -164,7 +164,8 @@ def _steps(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
     features = [task for task in tasks if task.outputs[0].layer == "features"]
     for task in tasks:
         if task not in features:
-            yield task.names()[-1], [task]
+            # Bars with their quarantine are called bars, a model with its predictions those.
+            yield task.names()[0 if task.fetch else -1], [task]
         elif task is features[0]:
             yield f"features ({len(features)})", features
 

@@ -2,21 +2,24 @@
 
 Columns and constraints belong here, written once in abstract rows; how a database is opened is in
 ``engine``, how an existing one is brought up to date is in ``migrations`` (a test holds the two
-together). Definitions and heads are mutable and carry a ``version`` for optimistic locking; rows of
-datasets are written once.
+together). Definitions, heads and the status of a series are mutable and carry a ``version`` for
+optimistic locking; rows of datasets and of logs are written once.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Date,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -240,6 +243,135 @@ class Head(Versioned, Base):
     dataset_id: Mapped[int] = mapped_column(Key)
     version_hash: Mapped[str] = mapped_column(String(64))
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class FetchLog(Base):
+    """One fetch of bars that brought something, changed something or failed.
+
+    The counts are null where the fetch failed: what came is not known then.
+    """
+
+    __tablename__ = "enrichment_fetch_log"
+    __table_args__ = (
+        Index("ix_enrichment_fetch_log_series", "symbol", "timeframe", "finished_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(100))
+    asset_class: Mapped[str] = mapped_column(String(20))
+    timeframe: Mapped[str] = mapped_column(String(10))
+    source: Mapped[str] = mapped_column(String(100))
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(20))
+    rows_fetched: Mapped[int | None] = mapped_column(BigInteger)
+    rows_appended: Mapped[int | None] = mapped_column(BigInteger)
+    rows_revised: Mapped[int | None] = mapped_column(BigInteger)
+    rows_quarantined: Mapped[int | None] = mapped_column(BigInteger)
+    rows_vanished: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+    version_hash: Mapped[str | None] = mapped_column(String(64))
+
+
+class ComputeLog(Base):
+    """One computation of enriched bars.
+
+    ``rows_computed`` are those that the computation was given, the ones it looks back to included;
+    ``mode`` is ``whole`` or ``tail``.
+    """
+
+    __tablename__ = "enrichment_compute_log"
+    __table_args__ = (
+        Index("ix_enrichment_compute_log_series", "symbol", "timeframe", "computed_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    asset: Mapped[str] = mapped_column(String(200))
+    symbol: Mapped[str] = mapped_column(String(100))
+    timeframe: Mapped[str] = mapped_column(String(10))
+    computed_at: Mapped[datetime]
+    seconds: Mapped[float] = mapped_column(Double)
+    rows_computed: Mapped[int] = mapped_column(BigInteger)
+    rows_total: Mapped[int] = mapped_column(BigInteger)
+    mode: Mapped[str] = mapped_column(String(10))
+    version_hash: Mapped[str] = mapped_column(String(64))
+
+
+class MarketDataRevision(Base):
+    """A bar that its source corrected; ``changes`` is ``{column: {"old": ..., "new": ...}}``."""
+
+    __tablename__ = "market_data_revisions"
+    __table_args__ = (
+        UniqueConstraint(
+            "symbol",
+            "asset_class",
+            "timeframe",
+            "timestamp",
+            "revision",
+            name="uq_market_data_revisions_bar",
+        ),
+        Index("ix_market_data_revisions_recorded_at", "recorded_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(100))
+    asset_class: Mapped[str] = mapped_column(String(20))
+    timeframe: Mapped[str] = mapped_column(String(10))
+    timestamp: Mapped[datetime]
+    revision: Mapped[int]
+    amended_from: Mapped[int]
+    fetched_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+    version_hash: Mapped[str] = mapped_column(String(64))
+    changes: Mapped[dict[str, Any]]
+
+
+class DataQualityMetric(Versioned, Base):
+    """Quality of the bars of one UTC day; see :mod:`hf_resources.stored_quality`.
+
+    ``failed`` is ``{check: rows}``, without the checks that no row failed.
+    """
+
+    __tablename__ = "data_quality_metrics"
+
+    symbol: Mapped[str] = mapped_column(String(100), primary_key=True)
+    timeframe: Mapped[str] = mapped_column(String(10), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    rows_in: Mapped[int] = mapped_column(BigInteger)
+    rows_kept: Mapped[int] = mapped_column(BigInteger)
+    rows_quarantined: Mapped[int] = mapped_column(BigInteger)
+    rows_expected: Mapped[int] = mapped_column(BigInteger)
+    rows_missing: Mapped[int] = mapped_column(BigInteger)
+    quality_score: Mapped[float] = mapped_column(Double)
+    data_completeness: Mapped[float | None] = mapped_column(Double)
+    gap_detected: Mapped[bool]
+    failed: Mapped[dict[str, Any]]
+    version_hash: Mapped[str] = mapped_column(String(64))
+    computed_at: Mapped[datetime]
+
+
+class EnrichmentStatus(Versioned, Base):
+    """How a series of bars stands: when its source was asked, with what result, what is missing.
+
+    ``version_hash`` is the version of the bars that the last four columns describe; all five are
+    null while there are no bars.
+    """
+
+    __tablename__ = "enrichment_status"
+
+    symbol: Mapped[str] = mapped_column(String(100), primary_key=True)
+    timeframe: Mapped[str] = mapped_column(String(10), primary_key=True)
+    last_checked_at: Mapped[datetime]
+    last_success_at: Mapped[datetime | None]
+    last_bar: Mapped[datetime | None]
+    late_since: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    consecutive_failures: Mapped[int]
+    version_hash: Mapped[str | None] = mapped_column(String(64))
+    quality_score: Mapped[float | None] = mapped_column(Double)
+    gaps: Mapped[int | None] = mapped_column(BigInteger)
+    missing_bars: Mapped[int | None] = mapped_column(BigInteger)
+    faults: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Tables(NamedTuple):

@@ -60,6 +60,10 @@ attributes: {name: trend, universe: [AAA, BBB], timeframe: 1d, signal: quantile}
 """
 
 
+OF_THE_PLATFORM = ("reports/staleness", "market_data/data_quality_metrics")
+"""Assets that no document declares and no task makes."""
+
+
 @dataclass(frozen=True)
 class Event:
     """One materialisation, as the event log has it."""
@@ -181,8 +185,8 @@ class Lab:
 
     def asset_names(self, defs: dg.Definitions | None = None) -> list[str]:
         graph = (defs or self.definitions()).resolve_asset_graph()
-        order = graph.toposorted_asset_keys
-        return [k.to_user_string() for k in order if k.to_user_string() != "reports/staleness"]
+        names = [key.to_user_string() for key in graph.toposorted_asset_keys]
+        return [name for name in names if name not in OF_THE_PLATFORM]
 
     def run(
         self,

@@ -24,10 +24,10 @@ from sqlalchemy import event
 from hf_assets.build import partition_sets
 from hf_assets.project import load_project
 from hf_assets.sweep import REPORT_KEY, Finding, busy_partitions, find_stale, requests
-from hf_plugins import market_data
+from hf_plugins.enrichment import bars as enrichment
 from tests.graph.lab import CHAIN, Lab, range_tags
 from tests.graph.test_backfill import daemon_for
-from tests.graph.test_events import FEATURES, FIVE
+from tests.graph.test_events import FEATURES, FETCHED, FIVE
 
 NARROW: Final = CHAIN.replace("[AAA, BBB]", "[AAA]")
 AssetPartition = tuple[str, str]
@@ -132,7 +132,7 @@ def computing(
     fails: bool = False,
 ) -> Iterator[None]:
     """Intercept the computation of enriched bars: ``during`` runs when the inputs were read."""
-    real = market_data.adjusted_bars
+    real = enrichment.adjusted_bars
 
     def adjusted_bars(frame: Any) -> Any:
         elsewhere = threading.Thread(target=during)
@@ -143,7 +143,7 @@ def computing(
         return real(frame)
 
     with monkeypatch.context() as patch:
-        patch.setattr(market_data, "adjusted_bars", adjusted_bars)
+        patch.setattr(enrichment, "adjusted_bars", adjusted_bars)
         yield
 
 
@@ -243,7 +243,7 @@ def test_a_change_during_the_computation_is_not_lost(
 
     def meanwhile() -> None:
         revise(small.lab, "AAA", by=0.03)
-        assert small.launch([BARS], "AAA|1d")
+        assert small.launch(FETCHED, "AAA|1d")
         seen.extend(small.tick() for _ in range(ticks))
 
     with computing(monkeypatch, meanwhile):
@@ -309,7 +309,7 @@ def test_new_bars_of_a_symbol_are_followed_down(make_lab: Callable[..., Lab]) ->
     lab.run(partition="AAA|1d")
     harness = Harness(lab)
     assert harness.tick() == set()
-    harness.launch([BARS], "BBB|1d")
+    harness.launch(FETCHED, "BBB|1d")
     assert harness.until_quiet() == [
         {(ENRICHED, "BBB|1d")},
         {(RSI, "BBB|1d"), (MOMENTUM, "BBB|1d")},
@@ -448,7 +448,7 @@ def test_the_sweep_asks_the_catalog_once_per_asset(make_lab: Callable[..., Lab])
         event.remove(engine, "before_cursor_execute", executed)
         counts[len(symbols)] = len([text for text in seen if "SELECT" in text.upper()])
         assert len(harness.lab.asset_names()) == counts[len(symbols)]
-    assert counts == {1: 4, 5: 4}
+    assert counts == {1: 5, 5: 5}
 
 
 def test_the_staleness_report_has_counts_and_reasons(small: Harness) -> None:

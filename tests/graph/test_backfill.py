@@ -32,6 +32,7 @@ ITERATIONS: Final = 40
 """Far more than any backfill here needs; one that stalls fails instead of hanging."""
 RESEARCH: Final = (
     "market_data/bars",
+    "market_data/quarantine",
     "market_data/enriched",
     "features/rsi_14",
     "features/atr_14",

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from hf_plugins.errors import ConfigurationError
 from tests.conftest import ROOT
-from tests.graph.lab import CHAIN, Lab
+from tests.graph.lab import CHAIN, Lab, bars, missed
+
+FETCHED = ("market_data/bars", "market_data/quarantine")
 
 CASES = {
     "unknown plugin": (
@@ -192,8 +195,8 @@ def test_unreadable_yaml_names_file_and_line(lab: Lab) -> None:
     assert "all/defs.yaml" in str(error.value)
 
 
-def sorted_backwards(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.iloc[::-1]
+def with_two_rows_swapped(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.iloc[[*range(10), 11, 10, *range(12, len(frame))]]
 
 
 def without_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -204,24 +207,87 @@ def with_a_twin(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame.iloc[:5], frame.iloc[4:]])
 
 
+def without_closes(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.drop(columns="close")
+
+
+def with_words_for_prices(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(close="cheap")
+
+
+def without_time_zone(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.set_axis(pd.DatetimeIndex(frame.index).tz_localize(None), axis=0)
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (sorted_backwards, "sorted by time"),
+        (with_two_rows_swapped, "sorted by time"),
         (without_rows, "no bars"),
         (with_a_twin, "allowed once"),
+        (without_closes, "column 'close' is missing"),
+        (with_words_for_prices, "must be numbers"),
+        (without_time_zone, "no time zone"),
     ],
 )
 def test_broken_bars_fail_with_one_sentence_and_lose_nothing(
     lab: Lab, spoil: Callable[[pd.DataFrame], pd.DataFrame], told: str
 ) -> None:
-    lab.run(["market_data/bars"])
-    before = lab.head("market_data/bars", "AAA|1d")
-    lab.write_bars("AAA", "1d", spoil(lab.read_bars("AAA")))
+    lab.run(FETCHED)
+    before = [lab.head(asset, "AAA|1d") for asset in FETCHED]
+    lab.write_bars("AAA", "1d", spoil(lab.read_bars("AAA")).rename_axis("timestamp"))
     with pytest.raises(Exception, match=r"AAA_1d\.parquet") as error:
-        lab.run(["market_data/bars"], partition="AAA|1d")
+        lab.run(FETCHED, partition="AAA|1d")
     assert told in str(error.value).lower()
-    assert lab.head("market_data/bars", "AAA|1d") == before
+    assert [lab.head(asset, "AAA|1d") for asset in FETCHED] == before
+
+
+def test_a_file_that_begins_with_the_newest_bar_is_the_same_series(lab: Lab) -> None:
+    lab.run(FETCHED)
+    lab.write_bars("AAA", "1d", lab.read_bars("AAA").iloc[::-1])
+    assert missed(lab.run(FETCHED)) == set()
+
+
+FAULTS = {
+    "a null price": ("close", np.nan, "has a price that is null, or a value that is infinite"),
+    "an infinite volume": ("volume", np.inf, "a value that is infinite"),
+    "a price of zero": ("low", 0.0, "has a price or factor that is not above 0"),
+    "a price below zero": ("open", -1.0, "has a price or factor that is not above 0"),
+    "a volume below zero": ("volume", -1.0, "has an amount below 0"),
+    "a high below the others": ("high", 1.0, "has a high below"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_row_goes_to_quarantine_with_its_reason_and_the_rest_lives(
+    lab: Lab, fault: str
+) -> None:
+    name, value, reason = FAULTS[fault]
+    frame = lab.read_bars("AAA")
+    frame.loc[frame.index[100], name] = value
+    lab.write_bars("AAA", "1d", frame)
+    events = lab.run(FETCHED, partition="AAA|1d")
+    kept, aside = (lab.store.read(lab.head(asset, "AAA|1d")) for asset in FETCHED)
+    assert len(kept) + len(aside) == len(frame)
+    assert list(aside["bar_timestamp"]) == [frame.index[100]]
+    assert reason in aside["validation_notes"].iloc[0]
+    # What was put aside is as it came, and so is the rest; the bar after the hole says so.
+    raw = list(frame.columns)
+    pd.testing.assert_frame_equal(
+        aside[raw].reset_index(drop=True), frame.iloc[[100]].reset_index(drop=True)
+    )
+    pd.testing.assert_frame_equal(
+        kept[raw], frame.drop(frame.index[100]), check_freq=False, check_index_type=False
+    )
+    assert list(kept.index[kept["gap_detected"]]) == [frame.index[101]]
+    told = events["market_data/bars", "AAA|1d"].metadata
+    assert (told["rows_fetched"], told["rows_appended"], told["rows_quarantined"]) == (260, 259, 1)
+    # The same row again is not put aside twice, and a corrected one is a bar like any other.
+    assert missed(lab.run(FETCHED, partition="AAA|1d")) == set()
+    lab.write_bars("AAA", "1d", bars(260, "1d", seed=0))
+    lab.run(FETCHED, partition="AAA|1d")
+    kept, aside = (lab.store.read(lab.head(asset, "AAA|1d")) for asset in FETCHED)
+    assert (len(kept), len(aside)) == (260, 1)
 
 
 # ------------------------------------------------------------------------------ as users see it

@@ -13,6 +13,8 @@ from tests.graph.lab import CHAIN, Event, Lab, bars, missed, reload_plugin
 
 HIT = "identical code, parameters and inputs"
 BOTH = ("AAA|1d", "BBB|1d")
+FETCHED = ("market_data/bars", "market_data/quarantine")
+"""What one fetch yields: both have a new version when either changes."""
 BELOW_RSI = ("models/forest", "predictions/forest", "signals/quantile", "backtests/trend")
 
 PLUGIN = '''
@@ -131,10 +133,7 @@ def test_a_revised_volume_recomputes_no_feature_that_does_not_read_it(settled: L
     frame.loc[frame.index[100], "volume"] += 1
     settled.write_bars("AAA", "1d", frame)
     events = settled.run()
-    assert missed(events) == {
-        ("market_data/bars", "AAA|1d"),
-        ("market_data/enriched", "AAA|1d"),
-    }
+    assert missed(events) == expected((*FETCHED, "market_data/enriched"), ("AAA|1d",))
     assert reasons(events, "market_data/enriched") == {
         HIT,
         "market_data/bars: volume changed",
@@ -171,11 +170,16 @@ def test_appended_bars_leave_earlier_predictions_untouched(settled: Lab) -> None
     )
 
 
-def test_a_calendar_recomputes_the_annualised_results_only(settled: Lab) -> None:
+def test_a_calendar_recomputes_what_depends_on_sessions_and_no_feature(settled: Lab) -> None:
+    """A new calendar judges bars anew, but what was published stays: prices are as they were."""
     settled.write_universe(calendar="XNYS")
     events = settled.run()
-    assert missed(events) == expected(("backtests/trend",))
-    assert reasons(events, "backtests/trend") == {"parameter calendar 24/7 -> XNYS"}
+    changed = (*FETCHED, "market_data/enriched", "backtests/trend")
+    assert missed(events) == expected(changed)
+    told = "parameter calendar 24/7 -> XNYS"
+    assert reasons(events, "backtests/trend") == {told}
+    assert all(told in reason for reason in reasons(events, "market_data/enriched"))
+    assert missed(settled.run()) == set()
 
 
 def test_force_recomputes_and_keeps_the_old_dataset(settled: Lab) -> None:

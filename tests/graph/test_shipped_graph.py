@@ -42,7 +42,7 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
                 for tag in node.tags
                 if tag.startswith("dagster/kind/")
             ),
-            "partitions": list(partitions.get_partition_keys()) if partitions else None,
+            "partitions": shown(partitions),
             "automation": node.automation_condition.get_label()
             if node.automation_condition
             else None,
@@ -52,6 +52,12 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
             "has_code_version": node.code_version is not None,
         }
     return dict(sorted(found.items()))
+
+
+def shown(partitions: dg.PartitionsDefinition | None) -> list[str] | str | None:
+    if isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        return f"{partitions.cron_schedule} from {partitions.start:%Y-%m-%d %Z}"
+    return list(partitions.get_partition_keys()) if partitions else None
 
 
 def test_assets(definitions: dg.Definitions, json_snapshot: SnapshotAssertion) -> None:
