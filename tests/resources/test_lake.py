@@ -59,7 +59,7 @@ def test_listing_and_deleting(lake: Lake) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="lake folder .*file/lake cannot be made"):
+    with pytest.raises(ConfigurationError, match=r"lake folder .*file/lake cannot be made"):
         Lake(str(tmp_path / "file" / "lake"))
 
 
