@@ -57,8 +57,13 @@ class Lake:
             self._root = path.expanduser().absolute()
             self._base = self._root.as_uri()
             # obstore makes the folder, and cannot be opened on one that is missing.
-            self._store = LocalStore(self._root, mkdir=True)
-            _sync_folder(self._root.parent)
+            try:
+                self._store = LocalStore(self._root, mkdir=True)
+                _sync_folder(self._root.parent)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"lake folder {self._root} cannot be made: {error}"
+                ) from None
         else:
             raise ConfigurationError(
                 f"lake '{url}' has scheme '{parts.scheme}'; allowed: a local path, file, s3"

@@ -265,11 +265,11 @@ def results(session: Session, strategy: str) -> Table:
     signal = session.project.signals[item.signal][0].item
     model = session.project.models[signal.model][0].item
     title = f"{strategy}: {item.timeframe}, model {model.name}, signal {signal.name}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("symbol", "rows", "features", "out-of-sample period"):
-        table.add_column(heading, no_wrap=heading.startswith("out"))
-    for heading in ("Sharpe", "max drawdown", "trades"):
-        table.add_column(heading, justify="right")
+    # Fits into 80 columns, which is what there is where the output is no terminal.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("symbol")
+    for heading in ("rows", "features", "out-of-sample period", "Sharpe", "max drawdown", "trades"):
+        table.add_column(heading, justify="right", no_wrap=heading.startswith("out"))
     bars = session.store.heads("market_data", "enriched")
     backtests = session.store.heads("backtests", strategy)
     for symbol in item.universe:

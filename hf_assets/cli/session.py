@@ -77,12 +77,22 @@ class Session:
 
 
 def dagster_instance() -> dg.DagsterInstance:
-    """The instance that ``make ui`` shows: ``DAGSTER_HOME``, else under the project's state."""
+    """The instance that ``make ui`` shows: ``DAGSTER_HOME``, else under the project's state.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
+    """
     home = Path(os.environ.get("DAGSTER_HOME") or StoreResource().settings().home / "dagster")
     home = home.absolute()
-    home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
-    if not config.exists():
-        shutil.copyfile(PROJECT_ROOT / "dagster.yaml", config)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not config.exists():
+            shutil.copyfile(PROJECT_ROOT / "dagster.yaml", config)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{home} cannot be written ({error.strerror}); set HF_HOME, or DAGSTER_HOME, to a "
+            "folder that can"
+        ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.get()

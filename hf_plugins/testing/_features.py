@@ -22,6 +22,8 @@ from hf_plugins.testing._samples import SampleKind, sample_columns
 # Rows at the end that a tail must reproduce.
 _REPRODUCED = 20
 _FADED = 1e-12
+# Rows of a sample up to which they are hours. What looks back further counts minutes.
+_HOURS = 2500
 _ABSURD = 1e9
 # Places, beside the special ones, at which the future is cut off: many, because an indicator that
 # looks ahead at turning points only does not do so everywhere.
@@ -36,9 +38,14 @@ class FeatureCase(Case[BaseFeature]):
         """Rows of a sample: beyond the look-back there is a past to forget, and a tail."""
         return max(300, (self.new().memory.lookback or 0) + 150)
 
+    @property
+    def freq(self) -> str:
+        """Spacing of the rows of a sample: minutes where the plugin looks far back."""
+        return "1h" if self.rows <= _HOURS else "1min"
+
     def sample(self, kind: SampleKind = "random_walk", n: int | None = None) -> pd.DataFrame:
         """The columns that the plugin reads."""
-        return sample_columns(self.new().reads, kind, n or self.rows)
+        return sample_columns(self.new().reads, kind, n or self.rows, freq=self.freq)
 
     def compute(self, data: pd.DataFrame, sample: str) -> pd.DataFrame:
         """Compute on a copy with a fresh instance."""
@@ -142,7 +149,9 @@ def declared_reads(case: FeatureCase) -> None:
     data = case.sample()
     alone = case.compute(data, "the declared columns alone")
     others = [name for name in (*OHLCV, "other") if name not in data]
-    wide = pd.concat([sample_columns(others, n=len(data), seed=1) * 7.0, data], axis=1)
+    wide = pd.concat(
+        [sample_columns(others, n=len(data), seed=1, freq=case.freq) * 7.0, data], axis=1
+    )
     if found := difference(alone, case.compute(wide, "a frame with more columns")):
         raise Violation(f"columns that are not declared as read change the values: {found}")
 

@@ -67,20 +67,31 @@ def sample_bars(
 
 
 def sample_columns(
-    columns: Iterable[str], kind: SampleKind = "random_walk", n: int = 500, seed: int = 0
+    columns: Iterable[str],
+    kind: SampleKind = "random_walk",
+    n: int = 500,
+    seed: int = 0,
+    freq: str = "1h",
 ) -> pd.DataFrame:
-    """:func:`sample_bars` cut down to ``columns``; those that bars have not are random numbers.
+    """:func:`sample_bars` cut down to ``columns``.
 
-    The numbers are standard normal (0 in a flat sample), null in the same rows as the bars.
+    A column ``<instrument>_<field>``, such as ``vix_close``, is that field of bars of that
+    instrument's own. Columns that no bars have are random numbers: standard normal (0 in a flat
+    sample). All are null in the same rows.
     """
-    bars = sample_bars(kind, n, seed)
+    bars = sample_bars(kind, n, seed, freq)
     data = {}
     for name in columns:
+        instrument, _, field = name.rpartition("_")
         if name in OHLCV:
             data[name] = bars[name]
             continue
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        drawn = np.zeros(n) if kind == "flat" else rng.normal(size=n)
+        if instrument and field in OHLCV:
+            own = sample_bars(kind, n, seed + zlib.crc32(instrument.encode()), freq)[field]
+            drawn = own.ffill().bfill().to_numpy()  # null in rows of its own: values of neighbours
+        else:
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            drawn = np.zeros(n) if kind == "flat" else rng.normal(size=n)
         data[name] = np.where(bars["close"].isna(), np.nan, drawn)
     return pd.DataFrame(data, index=bars.index)
 

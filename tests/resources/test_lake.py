@@ -57,6 +57,12 @@ def test_listing_and_deleting(lake: Lake) -> None:
     assert [item.path for item in lake.list()] == ["a/b/2"]
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"lake folder .*file/lake cannot be made"):
+        Lake(str(tmp_path / "file" / "lake"))
+
+
 def test_a_file_url_and_a_path_are_the_same_lake(tmp_path: Path) -> None:
     folder = tmp_path / "with space"
     Lake(str(folder)).put_if_absent("x", b"1")
