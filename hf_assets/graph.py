@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -44,6 +44,16 @@ from hf_resources.store import DatasetStore
 ENRICHED = "market_data/enriched"
 BARS = tracking.BARS
 QUARANTINE = tracking.QUARANTINE
+
+STORAGE_AND_TRANSPORT: Final = (
+    "hf_resources.chunks",
+    "hf_resources.datasets",
+    "hf_resources.sources.base",
+    "hf_resources.sources.paging",
+    "hf_resources.spool",
+    "hf_resources.store",
+)
+"""What ingestion imports and what does not decide which bars come of what was fetched."""
 
 
 def build_tasks(project: Project) -> list[Task]:
@@ -124,7 +134,9 @@ def _bars(project: Project) -> Task:
         ),
     )
     # What a source fetches is identified by content; the code that counts is what is made of it.
-    implementation = implementation_of(ingestion.__name__, ("numpy", "pandas"))
+    implementation = implementation_of(
+        ingestion.__name__, ("numpy", "pandas"), excluding=STORAGE_AND_TRANSPORT
+    )
     return Task((bars, quarantine), (), implementation, _nothing, fetch=fetch, local=local)
 
 

@@ -161,14 +161,15 @@ def series_states(project: Project, store: DatasetStore, *, now: datetime) -> li
     states = []
     for partition in _universe(project):
         bars, late, undetermined = heads.get(partition), None, None
-        if bars is not None and bars.end_date is not None:
+        tolerance = _tolerance(project, partition[0])
+        if bars is not None and bars.end_date is not None and tolerance is not None:
             try:
                 late = lateness(
                     project.universe.get(partition[0]),
                     partition[1],
                     bars.end_date,
                     now=now,
-                    tolerance=_tolerance(project, partition[0]),
+                    tolerance=tolerance,
                 )
             except HfError as error:
                 undetermined = str(error)
@@ -181,7 +182,9 @@ def _universe(project: Project) -> list[Partition]:
     return [(symbol, timeframe) for symbol in universe.symbols for timeframe in universe.timeframes]
 
 
-def _tolerance(project: Project, symbol: str) -> timedelta:
+def _tolerance(project: Project, symbol: str) -> timedelta | None:
+    if project.sources[symbol].closed:
+        return None
     return timedelta(minutes=project.policies[symbol].late_minutes)
 
 

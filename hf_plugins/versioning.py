@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -70,12 +70,18 @@ class Implementation:
         return sha256_hex(canonical_json({"modules": self.modules, "libraries": self.libraries}))
 
 
-def implementation_of(plugin: type[Plugin] | str, libraries: Iterable[str] = ()) -> Implementation:
+def implementation_of(
+    plugin: type[Plugin] | str,
+    libraries: Iterable[str] = (),
+    *,
+    excluding: Collection[str] = (),
+) -> Implementation:
     """Implementation of a plugin class, or of a module given by name with its libraries.
 
     Covers the defining module and, transitively, the modules of the same top-level package and of
     ``hf_plugins`` that it imports, wherever in the file the import stands. A base class that lives
-    in another such module is covered because its module is imported.
+    in another such module is covered because its module is imported. ``excluding`` names modules
+    that decide where values come from or are kept, and not what they are.
     """
     if isinstance(plugin, str):
         module = plugin
@@ -86,7 +92,7 @@ def implementation_of(plugin: type[Plugin] | str, libraries: Iterable[str] = ())
     roots = {module.partition(".")[0], "hf_plugins"}
     while queue:
         name = queue.pop()
-        if name in modules or name in INFRASTRUCTURE:
+        if name in modules or name in INFRASTRUCTURE or name in excluding:
             continue
         digest, imports = _parse_module(name)
         modules[name] = digest

@@ -274,11 +274,9 @@ class _Merge:
     start: datetime | None
 
     def outcome(self, frame: pd.DataFrame) -> Ingestion:
-        known = None
-        if self.bars is not None:
-            known = self.store.read(self.bars, start=self.start)
+        history, known = self._known()
         old = None if known is None else _Rows.known(known)
-        quality = self._check(frame, old)
+        quality = self._check(frame, old, history)
         quality.refuse_if_blocked()
         if quality.kept.empty and old is None:
             reasons = " ".join(fault.sentence for fault in quality.faults)
@@ -291,7 +289,7 @@ class _Merge:
             again = int(np.isin(new.stamps, old.stamps, assume_unique=True).sum())
             vanished = int((~np.isin(old.stamps, _nanoseconds(frame.index))).sum())
             bars, revised = _merge(old, new)
-        bars.values["adjustment"] = self._adjustment(bars)
+        bars.values["adjustment"] = self._adjustment(bars, history)
         changed = 0 if old is None else _first_difference(old, bars)
         tail = bars.take(slice(changed, None)).frame()
         return Ingestion(
@@ -306,14 +304,21 @@ class _Merge:
             held=held,
         )
 
-    def _adjustment(self, bars: _Rows) -> np.ndarray:
+    def _known(self) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+        """Known bars before the window, as many as the checks look back on, and those in it."""
+        if self.bars is None or self.start is None:
+            return None, None if self.bars is None else self.store.read(self.bars)
+        rows = context_rows(self.policy) + RECHECKED + 1
+        found = self.store.read(self.bars, last=rows)
+        within = found.index >= pd.Timestamp(self.start)
+        return found.loc[~within], found.loc[within]
+
+    def _adjustment(self, bars: _Rows, history: pd.DataFrame | None) -> np.ndarray:
         """The source's own factor where it has one, else the one of its splits and dividends."""
         given = bars.values["adjustment"]
         close, factor = None, 1.0
-        if self.bars is not None and self.start is not None:
-            before = self.store.read(self.bars, ["close", "adjustment"], end=self.start, last=1)
-            if len(before):
-                close, factor = (float(value) for value in before.to_numpy()[0])
+        if history is not None and len(history):
+            close, factor = (float(history[name].iloc[-1]) for name in ("close", "adjustment"))
         cumulated = cumulated_adjustment(
             *(bars.values[name] for name in ("close", "split_factor", "dividend")),
             previous_close=close,
@@ -321,12 +326,9 @@ class _Merge:
         )
         return np.where(np.isnan(given), cumulated, given)
 
-    def _check(self, frame: pd.DataFrame, old: _Rows | None) -> BarQuality:
-        history = None
-        if self.bars is not None and self.start is not None:
-            history = self.store.read(
-                self.bars, list(RAW_COLUMNS), end=self.start, last=context_rows(self.policy)
-            )
+    def _check(
+        self, frame: pd.DataFrame, old: _Rows | None, history: pd.DataFrame | None
+    ) -> BarQuality:
         expected = self._expected(pd.DatetimeIndex(frame.index), history)
         return check_bars(
             frame,
@@ -334,7 +336,7 @@ class _Merge:
             timeframe=self.timeframe,
             expected=expected,
             policy=self.policy,
-            history=history,
+            history=None if history is None else history.loc[:, list(RAW_COLUMNS)],
             arrived=self._arrived(pd.DatetimeIndex(frame.index), old, expected),
         )
 

@@ -56,7 +56,7 @@ class Fetch:
         source: key of the source.
         started_at: timezone-aware.
         finished_at: when it had ended, well or not; timezone-aware.
-        tolerance: time that a bar may take to arrive before it is late.
+        tolerance: time that a bar may take to arrive before it is late; None if none will arrive.
     """
 
     instrument: Instrument
@@ -64,7 +64,7 @@ class Fetch:
     source: str
     started_at: datetime
     finished_at: datetime
-    tolerance: timedelta
+    tolerance: timedelta | None
 
     @property
     def series(self) -> Series:
@@ -368,7 +368,7 @@ class Tracking:
 
     @staticmethod
     def _late_since(fetch: Fetch, last_bar: datetime | None) -> datetime | None:
-        if last_bar is None:
+        if last_bar is None or fetch.tolerance is None:
             return None
         late = lateness(
             fetch.instrument,

@@ -74,17 +74,20 @@ def enrich(
     if missing := [name for name in READS if name not in bars.columns]:
         raise DataError(f"enriched bars need the columns {listing(missing)}, which are not there")
     start = state or UniversalState.empty()
-    new = continued(bar_times(bars, timeframe), start.last)
-    adjusted = adjusted_bars(bars)
+    first = continued(bar_times(bars, timeframe), start.last)
+    # What the universal features look back on; the crypto features look back much farther.
+    context = min(first, universal.context_rows(timeframe, calendar))
+    recent, new = bars.iloc[first - context :], context
+    adjusted = adjusted_bars(recent)
     features, after = continue_universal(adjusted, start, timeframe=timeframe, calendar=calendar)
-    sold = taker_sell_volume(column(bars, "volume"), column(bars, "taker_buy_volume"))
+    sold = taker_sell_volume(column(recent, "volume"), column(recent, "taker_buy_volume"))
     # Arrays, of which one frame is made at the end: a frame that grows is copied again and again.
     values: dict[str, Any] = {
-        **{name: column(bars, name) for name in PASSED_THROUGH},
+        **{name: column(recent, name) for name in PASSED_THROUGH},
         **{str(name): each.to_numpy() for name, each in adjusted.items()},
-        "vwap": column(bars, "vwap") * column(bars, "adjustment"),
+        "vwap": column(recent, "vwap") * column(recent, "adjustment"),
         "taker_sell_volume": sold,
-        **{name: bars[name].array for name in ("is_final", *FLAGS)},
+        **{name: recent[name].array for name in ("is_final", *FLAGS)},
     }
     values = {name: each[new:] for name, each in values.items()}
     values |= {str(name): each.to_numpy() for name, each in features.items()}
@@ -92,6 +95,6 @@ def enrich(
         own = crypto_features(bars, timeframe=timeframe, after=start.last)
         values |= {str(name): each.to_numpy() for name, each in own.items()}
     else:
-        values |= {name: np.full(len(bars) - new, np.nan) for name in crypto.COLUMNS}
-    frame = pd.DataFrame(values, index=bars.index[new:], columns=list(OUTPUTS))
+        values |= {name: np.full(len(bars) - first, np.nan) for name in crypto.COLUMNS}
+    frame = pd.DataFrame(values, index=bars.index[first:], columns=list(OUTPUTS))
     return frame, after.to_json()

@@ -131,6 +131,11 @@ class Source(ABC):
         """
         return False
 
+    @property
+    def closed(self) -> bool:
+        """Whether the history has ended, as that of a sample has, so that no bar can be late."""
+        return False
+
     def vintage(self, instrument: Instrument, timeframe: str) -> datetime | None:
         """When the bars were what they are, where the source declares it; None means now."""
         del instrument, timeframe

@@ -238,7 +238,8 @@ def rounded_bars(frame: pd.DataFrame, instrument: Instrument, owner: str) -> pd.
         DataError: a column is unknown or not made of numbers.
     """
     rounded = {}
-    for name, column in frame.items():
+    for label, column in frame.items():
+        name = str(label)
         kind = column.dtype
         if name == "is_final":
             rounded[name] = column

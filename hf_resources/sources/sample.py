@@ -24,6 +24,11 @@ _TIMEFRAMES: Final = ("1d",)
 class SampleSource(Source):
     """Daily bars of AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to 2013-03-01; no parameters."""
 
+    @property
+    def closed(self) -> bool:
+        """Nothing is added to it."""
+        return True
+
     def timeframes(self, instrument: Instrument) -> tuple[str, ...]:
         """``1d`` for the five symbols, nothing for any other."""
         return _TIMEFRAMES if instrument.symbol in _sample() else ()

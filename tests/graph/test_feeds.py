@@ -11,10 +11,10 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import dagster as dg
 import pandas as pd
@@ -29,6 +29,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_assets import feeds
+from hf_assets.cli.backfill import choose
+from hf_assets.cli.session import Session
 from hf_assets.feeds import Cursor, Look, blocks, in_flight
 from hf_assets.partitions import by_symbol, partition_key, symbol_and_timeframe
 from hf_assets.tasks import Partition
@@ -216,7 +218,7 @@ def tick(lab: Lab, name: str, at: datetime) -> Any:
 
 def ticks(lab: Lab, name: str, after: datetime, count: int) -> list[str]:
     """When a schedule ticks, in UTC."""
-    schedule = lab.definitions().resolve_schedule_def(name)
+    schedule = cast(Any, lab.definitions().resolve_schedule_def(name))
     times = schedule_execution_time_iterator(
         after.timestamp(), schedule.cron_schedule, schedule.execution_timezone
     )
@@ -681,8 +683,8 @@ def test_a_timeframe_that_the_files_lack_is_made_and_flows_down(
     head = lab.head("features/rsi_14", "AAA|1d")
     assert head.row_count == 70
     assert lab.head(BARS, "AAA|1d").identity["params"]["params"]["resample"] == {"1d": "1h"}
-    hours = lab.read_bars("AAA", "1h")
-    days = lab.store.read(lab.head(BARS, "AAA|1d"), ["open", "close", "volume"])
+    hours: Any = lab.read_bars("AAA", "1h")
+    days: Any = lab.store.read(lab.head(BARS, "AAA|1d"), ["open", "close", "volume"])
     assert days["close"].iloc[-1] == hours["close"].iloc[-1]
     assert days["volume"].sum() == hours["volume"].sum()
 
@@ -705,3 +707,16 @@ def test_a_wrong_attribute_is_told_with_file_and_line(
     with pytest.raises(ConfigurationError, match=sentence) as error:
         lab.definitions()
     assert "defs.yaml:" in str(error.value)
+
+
+def test_a_backfill_takes_what_the_source_offers_and_tells_what_it_does_not(markets: Lab) -> None:
+    session = Session(markets.tree)
+    assert choose(session, "BBB", ()) == ["1h", "1d"]
+    assert choose(session, "AAA", ()) == ["1d"], "no hourly bars at the source"
+    assert choose(session, "BBB", ("1d",)) == ["1d"]
+    with pytest.raises(ConfigurationError, match=r"has no 1h of AAA; it has: 1d"):
+        choose(session, "AAA", ("1h",))
+    with pytest.raises(ConfigurationError, match="Did you mean '1h'"):
+        choose(session, "BBB", ("1hr",))
+    with pytest.raises(ConfigurationError, match="unknown symbol 'BBBB'"):
+        choose(session, "BBBB", ())

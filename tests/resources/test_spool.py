@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,9 @@ def test_a_kill_between_publishing_and_clearing_is_harmless(
     assert series.read()["close"].tolist() == BARS["close"].tolist()[:-1]
 
 
-def test_a_kill_between_the_two_publications_loses_no_row(store: DatasetStore):
+def test_a_kill_between_the_two_publications_loses_no_row(
+    store: DatasetStore, monkeypatch: pytest.MonkeyPatch
+):
     bars = walk(300)
     bars.iloc[[50, 60], 1] = 1.0  # highs
     whole, torn = (
@@ -180,16 +182,17 @@ def test_a_kill_between_the_two_publications_loses_no_row(store: DatasetStore):
     )
     whole.ingest(bars, after(bars))
     outcome, _ = torn.fetch(Shelf(bars), after(bars))
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        publish = DatasetStore.publish
+    publish = DatasetStore.publish
 
-        def die(self: DatasetStore, ref: Any, *rest: Any, **named: Any) -> Any:
-            if ref.name == "bars":
-                raise KeyboardInterrupt
-            return publish(self, ref, *rest, **named)
+    def die(self: DatasetStore, ref: Any, *rest: Any, **named: Any) -> Any:
+        if ref.name == "bars":
+            raise KeyboardInterrupt
+        return publish(self, ref, *rest, **named)
 
-        patch.setattr(DatasetStore, "publish", die)
+    monkeypatch.setattr(DatasetStore, "publish", die)
+    with pytest.raises(KeyboardInterrupt):
         torn.publish(outcome)
+    monkeypatch.undo()
     assert torn.bars is None
     torn.ingest(bars, after(bars) + HOUR)
     assert len(torn.aside()) == 2

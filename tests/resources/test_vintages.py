@@ -79,7 +79,7 @@ def expected_revisions(
             noise += int((raw & ~rounded).sum().sum())
             changed = rounded.loc[rounded.any(axis=1)]
             expected[fetched] = {
-                day: tuple(name for name in COLUMNS if changed.at[day, name])
+                day: tuple(name for name in COLUMNS if changed.loc[day, name])
                 for day in changed.index
             }
         # What is no longer sent stays known.
