@@ -304,7 +304,8 @@ class _Guard:
             job = Job(*partition, work.identity, frames, work.inputs, log, state)
             products = task.compute(job)
         published: dict[str, Dataset] = {}
-        for ref, definition in zip(task.refs(partition), task.outputs, strict=True):
+        # The first output last: while it is not published, the next run does all of it again.
+        for ref, definition in reversed([*zip(task.refs(partition), task.outputs, strict=True)]):
             product = products.get(ref.asset_key, Product())
             frame: Any = self._rows(product, ref, base)
             summary = product.summary

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 import dagster as dg
 import pandas as pd
@@ -218,7 +218,8 @@ def tick(lab: Lab, name: str, at: datetime) -> Any:
 
 def ticks(lab: Lab, name: str, after: datetime, count: int) -> list[str]:
     """When a schedule ticks, in UTC."""
-    schedule = cast(Any, lab.definitions().resolve_schedule_def(name))
+    schedule = lab.definitions().resolve_schedule_def(name)
+    assert isinstance(schedule, dg.ScheduleDefinition)
     times = schedule_execution_time_iterator(
         after.timestamp(), schedule.cron_schedule, schedule.execution_timezone
     )
@@ -229,7 +230,7 @@ def test_there_is_one_schedule_per_calendar_in_the_zone_of_its_market(markets: L
     found = {
         schedule.name: (schedule.cron_schedule, schedule.execution_timezone)
         for schedule in markets.definitions().schedules or []
-        if schedule.name.startswith("fetch_")
+        if isinstance(schedule, dg.ScheduleDefinition) and schedule.name.startswith("fetch_")
     }
     assert found == {
         "fetch_bars_XNYS": ("45 16 * * *", "America/New_York"),

@@ -295,9 +295,9 @@ def test_registration_is_strict():
             "parquet",
             {"folder": "x", "foldr": "y"},
             (
-                "source 'parquet': unknown parameter 'foldr'; allowed: clock, columns, folder, "
-                "label, offsets, pattern, repeats, session_zone, symbols, time, timeframes. "
-                "Did you mean 'folder'?"
+                "source 'parquet': unknown parameter 'foldr'; allowed: as_of, clock, columns, "
+                "folder, label, offsets, pattern, repeats, session_zone, symbols, time, "
+                "timeframes. Did you mean 'folder'?"
             ),
         ),
         (
