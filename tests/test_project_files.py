@@ -128,6 +128,7 @@ def test_lazy_or_optional_engines_are_extras_only():
         "redis",
         "celery",
         "stream",
+        "sql",
         "dev",
     } == (set(extras))
     core = " ".join(project()["project"]["dependencies"])

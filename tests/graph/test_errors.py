@@ -267,19 +267,19 @@ def test_a_faulty_row_goes_to_quarantine_with_its_reason_and_the_rest_lives(
     frame.loc[frame.index[100], name] = value
     lab.write_bars("AAA", "1d", frame)
     events = lab.run(FETCHED, partition="AAA|1d")
-    kept, aside = (lab.store.read(lab.head(asset, "AAA|1d")) for asset in FETCHED)
+    kept, aside = [pd.DataFrame(lab.store.read(lab.head(asset, "AAA|1d"))) for asset in FETCHED]
     assert len(kept) + len(aside) == len(frame)
     assert list(aside["bar_timestamp"]) == [frame.index[100]]
     assert reason in aside["validation_notes"].iloc[0]
     # What was put aside is as it came, and so is the rest; the bar after the hole says so.
     raw = list(frame.columns)
     pd.testing.assert_frame_equal(
-        aside[raw].reset_index(drop=True), frame.iloc[[100]].reset_index(drop=True)
+        aside.loc[:, raw].reset_index(drop=True), frame.iloc[[100]].reset_index(drop=True)
     )
     pd.testing.assert_frame_equal(
-        kept[raw], frame.drop(frame.index[100]), check_freq=False, check_index_type=False
+        kept.loc[:, raw], frame.drop(frame.index[100]), check_freq=False, check_index_type=False
     )
-    assert list(kept.index[kept["gap_detected"]]) == [frame.index[101]]
+    assert list(kept.index[kept["gap_detected"].to_numpy(dtype=bool)]) == [frame.index[101]]
     told = events["market_data/bars", "AAA|1d"].metadata
     assert (told["rows_fetched"], told["rows_appended"], told["rows_quarantined"]) == (260, 259, 1)
     # The same row again is not put aside twice, and a corrected one is a bar like any other.

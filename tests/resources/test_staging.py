@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -92,10 +93,10 @@ def test_a_range_is_what_slicing_the_whole_yields(
     memory_store: DatasetStore, start: int | None, length: int | None, last: int | None
 ) -> None:
     frame = bars()
-    first = pd.Timestamp(frame.index[0])
+    first = cast(datetime, frame.index[0])
     dataset = memory_store.head(REF) or publish(memory_store, frame, 1)
-    begin = None if start is None else first + pd.Timedelta(minutes=start)
-    end = None if length is None else (begin or first) + pd.Timedelta(minutes=length)
+    begin = None if start is None else first + timedelta(minutes=start)
+    end = None if length is None else (begin or first) + timedelta(minutes=length)
     keep = np.ones(ROWS, dtype=bool)
     if begin is not None:
         keep &= frame.index >= begin
