@@ -1,0 +1,120 @@
+"""Whether a feature says the same in every period.
+
+A heat map of AUC by period is full of colour on pure noise, too; the summary therefore sets the
+spread over the periods against the spread that chance alone produces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hf_plugins.errors import ConfigurationError, DataError
+from hf_plugins.feature_quality.auc import checked, score
+
+
+@dataclass(frozen=True)
+class Stability:
+    """AUC by feature (rows) and period (columns), and the standard error of each under chance."""
+
+    auc: pd.DataFrame
+    null_standard_error: pd.DataFrame
+
+    def summary(self) -> pd.DataFrame:
+        """One row per feature, over the periods where it is known.
+
+        Returns:
+            ``periods``; ``mean`` weighted by precision; ``deviation`` (sample) of the periods and
+            ``chance_deviation``, the root mean square of their standard errors under chance;
+            ``same_side``, the share of periods on the side of 0.5 where the mean lies;
+            ``heterogeneity_p``, of the chi-square test that all periods share one AUC (rows taken
+            as independent). Null where undefined.
+        """
+        from scipy.special import chdtrc
+
+        rows = []
+        for name in self.auc.index:
+            values = self.auc.loc[name].to_numpy(np.float64)
+            errors = self.null_standard_error.loc[name].to_numpy(np.float64)
+            known = ~np.isnan(values)
+            values, errors = values[known], errors[known]
+            several = values.size > 1
+            weights = 1.0 / errors**2
+            mean = float(np.average(values, weights=weights)) if values.size else np.nan
+            side = np.sign(mean - 0.5)
+            spread = float(np.sum(weights * (values - mean) ** 2))
+            rows.append(
+                {
+                    "periods": values.size,
+                    "mean": mean,
+                    "deviation": float(np.std(values, ddof=1)) if several else np.nan,
+                    "chance_deviation": float(np.sqrt(np.mean(errors**2))) if several else np.nan,
+                    "same_side": float(np.mean(np.sign(values - 0.5) == side))
+                    if values.size
+                    else np.nan,
+                    "heterogeneity_p": float(chdtrc(values.size - 1, spread))
+                    if several
+                    else np.nan,
+                }
+            )
+        return pd.DataFrame(rows, index=self.auc.index)
+
+
+def auc_by_period(
+    features: pd.DataFrame, target: pd.Series, periods: pd.Series, *, min_rows: int = 100
+) -> Stability:
+    """AUC of every feature in every period.
+
+    Args:
+        features: shape (n_rows, n_features).
+        target: 1, 0 or null, indexed like ``features``.
+        periods: label of each row's period, indexed like ``features``; see
+            :func:`calendar_periods` and :func:`equal_slices`.
+        min_rows: below as many rows with feature and target the AUC of a period is null.
+
+    Raises:
+        DataError: the indexes differ; see :func:`~hf_plugins.feature_quality.auc.checked`.
+    """
+    columns, y = checked(features, target)
+    if not periods.index.equals(features.index):
+        raise DataError("the periods and the features are not indexed by the same bars")
+    codes, labels = pd.factorize(periods)
+    auc = np.full((len(columns), len(labels)), np.nan)
+    error = np.full_like(auc, np.nan)
+    for j in range(len(labels)):
+        rows = codes == j
+        for i, x in enumerate(columns):
+            result = score(x[rows], y[rows])
+            if result.rows >= min_rows:
+                auc[i, j] = result.auc
+                error[i, j] = result.null_standard_error
+    names: list[Hashable] = list(labels)
+    return Stability(
+        pd.DataFrame(auc, index=features.columns, columns=names),
+        pd.DataFrame(error, index=features.columns, columns=names),
+    )
+
+
+def calendar_periods(index: pd.DatetimeIndex, unit: str = "month") -> pd.Series:
+    """Label of the calendar period (UTC) of each bar.
+
+    Args:
+        index: of the bars.
+        unit: ``day``, ``week``, ``month``, ``quarter`` or ``year``.
+
+    Raises:
+        ConfigurationError: another unit.
+    """
+    letters = {"day": "D", "week": "W", "month": "M", "quarter": "Q", "year": "Y"}
+    if unit not in letters:
+        raise ConfigurationError(f"the period is '{unit}'; allowed: {', '.join(letters)}")
+    utc = index.tz_convert("UTC").tz_localize(None) if index.tz is not None else index
+    return pd.Series(utc.to_period(letters[unit]).astype(str), index=index)
+
+
+def equal_slices(index: pd.Index, count: int) -> pd.Series:
+    """Number 1 .. ``count`` of the consecutive slice of (nearly) equal length of each row."""
+    return pd.Series(np.arange(len(index)) * count // max(len(index), 1) + 1, index=index)
