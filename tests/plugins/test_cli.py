@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -75,13 +74,11 @@ def test_the_list_as_json(invoke):
     assert momentum["description"] == "Return of the close over a number of bars."
 
 
-def test_verify_all_passes_in_seconds(invoke):
-    started = time.perf_counter()
+def test_verify_all_passes(invoke):
     result = invoke("verify")
     assert result.exit_code == 0, result.output
     assert "ok   feature technical.rsi: 10 of 10 checks" in result.output
     assert "every plugin keeps the contract" in result.output
-    assert time.perf_counter() - started < 60
 
 
 def test_verify_one_with_its_checks(invoke):
