@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,8 @@ PLUGINS = [(registry.kind, key) for registry in ALL for key in registry.keys()] 
 
 @pytest.mark.parametrize(("kind", "key"), PLUGINS)
 def test_every_registered_plugin_keeps_its_contract(kind, key):
-    started = time.perf_counter()
     report = verify_plugin(kind, key)
     assert report.ok, str(report)
-    assert time.perf_counter() - started < 30
 
 
 @pytest.mark.parametrize(
