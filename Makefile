@@ -16,8 +16,13 @@ BIN := $(VENV)/bin
 LIBRARIES := $(VENV)/.libraries
 PROJECT := $(VENV)/.project
 
+# A folder of YAML documents to run instead of those that ship: make demo DEFS=examples/gold
+DEFS ?= $(HF_DEFS)
+ifneq ($(DEFS),)
+export HF_DEFS := $(abspath $(DEFS))
+endif
 # All state of this installation; delete the folder to start afresh.
-HF_HOME ?= $(CURDIR)/.hf
+HF_HOME ?= $(CURDIR)/.hf$(if $(DEFS),/$(notdir $(abspath $(DEFS))))
 DAGSTER_HOME := $(HF_HOME)/dagster
 export HF_HOME DAGSTER_HOME
 export PATH := $(BIN):$(PATH)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 
 from hf_assets.build import build_definitions
+from hf_assets.location import component_tree
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the project that this file belongs to."""
-    return build_definitions(dg.ComponentTree.for_project(Path(__file__).parent))
+    """Load the project of this installation."""
+    return build_definitions(component_tree())

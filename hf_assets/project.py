@@ -23,6 +23,7 @@ from hf_assets.components import (
     Strategy,
 )
 from hf_assets.items import DEFAULT_SOURCE
+from hf_assets.location import UNIVERSE_FILE
 from hf_plugins import registry
 from hf_plugins.bar_quality import QualityPolicy
 from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Plugin
@@ -35,8 +36,6 @@ from hf_resources.instruments import Universe, load_universe
 from hf_resources.sources.base import Source, get_source, source_keys
 from hf_resources.sources.resampled import Resampled
 from hf_resources.sources.views import Since
-
-UNIVERSE_FILE = "universe.yaml"
 
 T = TypeVar("T")
 C = TypeVar("C", bound=ItemComponent)

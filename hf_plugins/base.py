@@ -12,6 +12,7 @@ Frames at this border are pandas, indexed by the UTC open time of the bar (``Dat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -59,6 +60,39 @@ class Memory:
         return cls("cumulative", None)
 
 
+@dataclass(frozen=True)
+class Side:
+    """What a feature reads beside the bars of its own partition, in the same frame.
+
+    Its columns arrive as ``{prefix}_{column}``. Other bars of the same close are joined ``inner``
+    (only rows that both have are left) or ``asof`` (the last row that was known when the bar
+    closed; null before the first). A row is known when its own bar has closed, ``lag_minutes``
+    later where a source is late.
+
+    Attributes:
+        prefix: of the columns; letters, digits and underscores.
+        columns: to read.
+        symbol: whose; None for the partition's own.
+        timeframe: of the rows; None for the partition's own. A coarser one is joined ``asof``.
+        feature: name of the feature, as in YAML, that is read; empty for enriched bars.
+        join: ``inner`` or ``asof``.
+        lag_minutes: time after the close at which a row can be had.
+    """
+
+    prefix: str
+    columns: tuple[str, ...]
+    symbol: str | None = None
+    timeframe: str | None = None
+    feature: str = ""
+    join: Literal["inner", "asof"] = "asof"
+    lag_minutes: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the columns are called in the frame of the feature."""
+        return tuple(f"{self.prefix}_{column}" for column in self.columns)
+
+
 class Plugin(ABC):  # noqa: B024  (its subclasses are the contracts)
     """What all four kinds share: a key, typed parameters and declared libraries."""
 
@@ -87,8 +121,18 @@ class BaseFeature(Plugin):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Columns that :meth:`compute` reads; nothing else is passed in, nothing else is hashed."""
+        """Columns of the own bars that are read; nothing else is passed in, nothing else hashed."""
         return OHLCV
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """What is read beside the own bars."""
+        return ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the frame that :meth:`compute` is given, in this order."""
+        return (*self.reads, *(name for side in self.sides for name in side.names))
 
     @property
     @abstractmethod
@@ -100,16 +144,45 @@ class BaseFeature(Plugin):
     def memory(self) -> Memory:
         """How far a value looks back."""
 
+    @property
+    def context(self) -> int | None:
+        """Rows before appended ones that :meth:`advance` needs beside its state.
+
+        None: the plugin carries no state. Values of a finite memory need none: they are computed
+        again from the rows that they look back on.
+        """
+        return None
+
     @abstractmethod
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Compute the feature.
 
         Args:
-            data: shape (n_bars, len(reads)), float64 columns :attr:`reads`.
+            data: shape (n_bars, len(columns)), float64 columns :attr:`columns`.
 
         Returns:
             shape (n_bars, len(outputs)), the index of ``data``; null where undefined.
         """
+
+    def advance(
+        self, data: pd.DataFrame, appended: int, state: Mapping[str, Any] | None
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Compute appended rows from what was left after the row before them.
+
+        Only plugins with a :attr:`context` have this. Values are those of :meth:`compute` on the
+        whole history, bit for bit, wherever it is cut.
+
+        Args:
+            data: as for :meth:`compute`; :attr:`context` rows (fewer where there are none before
+                them), then the appended ones.
+            appended: the last so many rows are new. With a ``state`` of None, all are.
+            state: that of the row before the appended ones.
+
+        Returns:
+            The appended rows, and the state after the last of them: JSON values, floats finite or
+            None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} carries no state")
 
 
 class BaseModel(Plugin):

@@ -12,6 +12,7 @@ import dagster as dg
 
 from hf_assets.build import build_definitions, partition_sets
 from hf_assets.graph import build_tasks
+from hf_assets.location import component_tree
 from hf_assets.partitions import symbol_and_timeframe
 from hf_assets.project import Project, load_project
 from hf_assets.resources import StoreResource
@@ -30,8 +31,8 @@ class Session:
 
     @classmethod
     def load(cls) -> Session:
-        """The project that this installation belongs to."""
-        return cls(dg.ComponentTree.for_project(PROJECT_ROOT / "hf_assets"))
+        """The project of this installation."""
+        return cls(component_tree())
 
     @cached_property
     def definitions(self) -> dg.Definitions:
