@@ -8,13 +8,14 @@ they read the same bars; every other task is a step of its own.
 # No `from __future__ import annotations`: Dagster reads the annotations of decorated functions.
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dagster as dg
 
-from hf_assets import partitions
+from hf_assets import coverage, partitions
 from hf_assets.automation import automation_sensor, inputs_changed
 from hf_assets.components import ItemComponent
+from hf_assets.coverage import Coverage
 from hf_assets.execution import RunOptions, execute
 from hf_assets.feeds import feed_definitions
 from hf_assets.fetching import prepared
@@ -96,28 +97,46 @@ def assemble(
 
 
 def step_name(task: Task) -> str:
-    """Name of the step that executes a task: features of the same bars share one."""
+    """Name of the step that executes a task: features of the same bars share one.
+
+    Features that say which symbols or timeframes they cover have other partitions than the rest,
+    and share a step with those that cover the same.
+    """
     output = task.outputs[0]
-    return "features" if output.layer == "features" else f"{output.layer}__{output.name}"
+    if output.layer != "features":
+        return f"{output.layer}__{output.name}"
+    return f"features__{task.covers}" if task.covers else "features"
 
 
 def partition_sets(project: Project, tasks: Iterable[Task]) -> dict[str, dg.PartitionsDefinition]:
     """The partitions of each asset key."""
-    universe = project.universe
-    everything = partitions.by_symbol(universe.symbols, universe.timeframes)
+    made: dict[Coverage, dg.PartitionsDefinition] = {}
     covered: dict[str, dg.PartitionsDefinition] = {}
     for task in tasks:
         layer, name = task.outputs[0].layer, task.outputs[0].name
-        chosen: dg.PartitionsDefinition = everything
-        if layer in ("backtests", "reports"):
-            item = project.strategies[name][0].item
-            chosen = (
-                partitions.by_timeframe([item.timeframe])
-                if layer == "reports"
-                else partitions.by_symbol(item.universe, [item.timeframe])
-            )
+        block = covered_by(project, layer, name)
+        if layer == "reports":
+            chosen = partitions.by_timeframe(block.timeframes)
+        else:
+            # One object for equal blocks: partitions of a large universe are not listed again.
+            chosen = made.setdefault(block, partitions.by_symbol(block.symbols, block.timeframes))
         covered |= dict.fromkeys(task.names(), chosen)
     return covered
+
+
+def covered_by(project: Project, layer: str, name: str) -> Coverage:
+    """Which symbols and timeframes an asset covers."""
+    if layer == "market_data":
+        return coverage.whole(project.universe)
+    if layer in ("backtests", "reports"):
+        item = project.strategies[name][0].item
+        return coverage.whole(project.universe).within(item.universe, [item.timeframe])
+    features = [name]
+    if layer == "signals":
+        name = project.signals[name][0].item.model
+    if layer != "features":
+        features = project.models[name][0].item.features
+    return coverage.of_features(project.universe, project.features, features)
 
 
 def _spec(
@@ -132,8 +151,8 @@ def _spec(
     component, plugin = origins[name]
     chosen = covered[name]
     deps = [
-        dg.AssetDep(used.asset_key, partition_mapping=_mapping(task, covered[used.key], chosen))
-        for used in task.inputs
+        dg.AssetDep(parent, partition_mapping=_mapping(task, parent, covered, chosen))
+        for parent in dict.fromkeys(used.asset_key for used in task.inputs)
     ]
     layer = task.outputs[0].layer if len(task.outputs) == 1 else key.path[0]
     spec = declared or dg.AssetSpec(key)
@@ -172,10 +191,18 @@ def _library_of(model: Any) -> set[str]:
 
 
 def _mapping(
-    task: Task, parent: dg.PartitionsDefinition, child: dg.PartitionsDefinition
+    task: Task,
+    key: dg.AssetKey,
+    covered: Mapping[str, dg.PartitionsDefinition],
+    child: dg.PartitionsDefinition,
 ) -> dg.PartitionMapping:
     if task.symbols:
         return partitions.ALL_SYMBOLS
+    parent = covered[key.to_user_string()]
+    sides = [(used.symbol, used.timeframe) for used in task.inputs if used.asset_key == key]
+    if any(any(side) for side in sides):
+        blocks = cast(list[dg.MultiPartitionsDefinition], [child, parent])
+        return partitions.beside(blocks[0], blocks[1], sides)
     return partitions.SAME if parent == child else partitions.SAME_WITHIN_UNIVERSE
 
 

@@ -11,7 +11,8 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import dagster as dg
 import pandas as pd
@@ -19,8 +20,20 @@ import pandas as pd
 from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
 from hf_assets.metadata import event_metadata
 from hf_assets.partitions import partition_key, symbol_and_timeframe
-from hf_assets.tasks import FETCHED, STATE, Fetched, Job, Partition, Product, Settled, Task
+from hf_assets.tasks import (
+    FETCHED,
+    STATE,
+    Fetched,
+    Input,
+    Job,
+    Partition,
+    Product,
+    Settled,
+    Task,
+)
 from hf_plugins.errors import DataError, HfError
+from hf_plugins.joins import known_at
+from hf_plugins.timeframes import duration
 from hf_plugins.versioning import Identity, canonical_json, combine_digests
 from hf_resources.datasets import Dataset, DatasetRef, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
@@ -28,6 +41,8 @@ from hf_resources.store import DatasetStore
 
 ATTEMPTS = 3
 """Tries at a partition whose inputs keep moving while it is computed."""
+ASOF_MARGIN = timedelta(days=7)
+"""How far before a tail the last row that was known is looked for, before all rows are read."""
 PROGRESS_SECONDS = 10
 """Time between two lines of progress: each is a row in Dagster's event log, like an event."""
 
@@ -297,11 +312,12 @@ class _Guard:
         products: Mapping[str, Product] = {}
         rows = 0
         if work.fetched is None:
-            frames = self._read(work, whole=base is None)
+            frames = self._read(work, base)
             state = self.store.attachment(base, STATE) if base and task.stateful else None
             log = self.context.log.info
             rows = max((len(frame) for frame in frames.values()), default=0)
-            job = Job(*partition, work.identity, frames, work.inputs, log, state)
+            after = base.end_date if base else None
+            job = Job(*partition, work.identity, frames, work.inputs, log, state, after)
             products = task.compute(job)
         published: dict[str, Dataset] = {}
         # The first output last: while it is not published, the next run does all of it again.
@@ -346,7 +362,27 @@ class _Guard:
             return None
         names = {work.task.input_name(frame_key) for frame_key in work.inputs}
         settled = head.version_hash != work.identity.version_hash and head.row_count > 0
-        return head if settled and work.only_grew(head) and names == set(work.grown) else None
+        grew = settled and work.only_grew(head) and names == set(work.grown)
+        return head if grew and not self._late(work, head) else None
+
+    def _late(self, work: _Work, head: Dataset) -> bool:
+        """Whether rows were appended beside that were known to bars that stand already."""
+        if head.end_date is None:
+            return True
+        closed = head.end_date + duration(work.partition[1])
+        for frame_key, used, parent in work.task.parents(work.partition):
+            name = work.task.input_name(frame_key)
+            if used.join != "asof" or not work.grown[name]:
+                continue
+            version = head.identity["inputs"][name]["version_hash"]
+            before = self.store.lookup(DatasetRef(used.layer, used.name, *parent), version)
+            if before is None or before.end_date is None:
+                return True
+            # The next row opens a bar after the last one at the earliest.
+            earliest = before.end_date + 2 * duration(parent[1])
+            if earliest + timedelta(minutes=used.lags[0]) <= closed:
+                return True
+        return False
 
     def _rows(self, product: Product, ref: DatasetRef, base: Dataset | None) -> Any:
         if base is None or product.frame is None or base.end_date is None:
@@ -354,8 +390,11 @@ class _Guard:
         appended = product.frame.loc[product.frame.index > pd.Timestamp(base.end_date)]
         return self.store.stage(appended, ref.timeframe, base=base)
 
-    def _read(self, work: _Work, *, whole: bool) -> dict[Any, pd.DataFrame]:
-        """Input frames; whole ones of a partition are shared by all tasks of the step."""
+    def _read(self, work: _Work, base: Dataset | None) -> dict[Any, pd.DataFrame]:
+        """Input frames: what a tail after ``base`` needs, or whole ones.
+
+        Whole ones of a partition are shared by all tasks of the step.
+        """
         if self._frames[0] != work.partition:
             self._frames = (work.partition, {})
         cache = self._frames[1]
@@ -363,26 +402,40 @@ class _Guard:
         for frame_key, used, _ in work.task.parents(work.partition):
             if frame_key not in work.inputs:
                 continue
-            if not whole:
-                rows = (work.task.lookback(work.partition) or 0) + work.grown[
-                    work.task.input_name(frame_key)
-                ]
-                found[frame_key] = self.store.read(
-                    work.inputs[frame_key], list(used.columns), last=rows
-                )
+            if base is not None:
+                found[frame_key] = self._tail(work, base, frame_key, used)
                 continue
-            wanted = self._columns_read_by_step(used.key) if frame_key == used.key else used.columns
             if frame_key not in cache:
+                wanted = self._columns_read_by_step(used)
                 cache[frame_key] = self.store.read(work.inputs[frame_key], sorted(wanted))
             found[frame_key] = cache[frame_key].loc[:, list(used.columns)]
         return found
 
-    def _columns_read_by_step(self, parent: str) -> Iterable[str]:
+    def _tail(self, work: _Work, base: Dataset, frame_key: Any, used: Input) -> pd.DataFrame:
+        """The rows of one input that are new after ``base``, and those that they look back to."""
+        dataset, columns = work.inputs[frame_key], list(used.columns)
+        rows = work.task.lookback(work.partition) or 0
+        if not any(each.join for each in work.task.inputs):
+            rows += work.grown[work.task.input_name(frame_key)]
+            return self.store.read(dataset, columns, last=rows)
+        # Joined rows are not those of one input: what was looked back to is told by what stands.
+        start = cast(datetime, base.end_date) + timedelta(microseconds=1)
+        if rows:
+            start = self.store.read(base, [], last=rows).index[0].to_pydatetime()
+        if used.join != "asof":
+            return self.store.read(dataset, columns, start=start)
+        timeframe = used.parent(work.partition)[1]
+        frame = self.store.read(dataset, columns, start=start - ASOF_MARGIN - duration(timeframe))
+        known = known_at(cast(pd.DatetimeIndex, frame.index[:1]), timeframe, used.lags[1])
+        first_close = pd.Timestamp(start + duration(work.partition[1])).as_unit("ns").value
+        return frame if (known <= first_close).any() else self.store.read(dataset, columns)
+
+    def _columns_read_by_step(self, read: Input) -> Iterable[str]:
         return {
             column
             for task in self.tasks
             for used in task.inputs
-            if used.key == parent
+            if (used.key, used.symbol, used.timeframe) == (read.key, read.symbol, read.timeframe)
             for column in used.columns
         }
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
-from hf_assets import reports, tracking
+from hf_assets import coverage, reports, tracking
 from hf_assets.project import Project
 from hf_assets.tasks import (
     STATE,
@@ -26,7 +27,7 @@ from hf_assets.tasks import (
     Task,
     column,
 )
-from hf_plugins import registry
+from hf_plugins import joins, registry
 from hf_plugins.base import BaseFeature
 from hf_plugins.enrichment import bars as enrichment
 from hf_plugins.enrichment.universal import UniversalState
@@ -37,11 +38,12 @@ from hf_plugins.validation.out_of_sample import assert_out_of_sample
 from hf_plugins.validation.walk_forward import prediction_report, walk_forward
 from hf_plugins.versioning import Implementation, implementation_of, sha256_hex
 from hf_resources import ingestion
-from hf_resources.datasets import Dataset, Definition
+from hf_resources.datasets import Dataset, Definition, Layer
 from hf_resources.ingestion import ingest
 from hf_resources.store import DatasetStore
 
 ENRICHED = "market_data/enriched"
+_ENRICHED: Final[tuple[Layer, str]] = ("market_data", "enriched")
 BARS = tracking.BARS
 QUARANTINE = tracking.QUARANTINE
 
@@ -195,10 +197,21 @@ def _enriched(project: Project) -> Task:
 def _feature(project: Project, name: str) -> Task:
     component, plugin = project.features[name]
     key = f"features/{name}"
+    stateful = plugin.context is not None
 
     def compute(job: Job) -> Mapping[str, Product]:
-        frame = plugin.compute(job.frames[ENRICHED].loc[:, list(plugin.reads)])
-        return {key: Product(_checked(key, plugin, frame, job.frames[ENRICHED].index))}
+        data = _read_by(plugin, job)
+        if not stateful:
+            return {key: Product(_checked(key, plugin, plugin.compute(data), data.index))}
+        appended = len(data) if job.after is None else int(np.count_nonzero(data.index > job.after))
+        if not appended:
+            empty = pd.DataFrame(columns=list(plugin.outputs), index=data.index[:0], dtype=float)
+            return {key: Product(empty, attachments={STATE: job.state or b"null"})}
+        state = json.loads(job.state) if job.state else None
+        frame, after = plugin.advance(data, appended, state)
+        left = json.dumps(after, allow_nan=False).encode()
+        index = data.index[len(data) - appended :]
+        return {key: Product(_checked(key, plugin, frame, index), attachments={STATE: left})}
 
     definition = Definition(
         layer="features",
@@ -208,16 +221,55 @@ def _feature(project: Project, name: str) -> Task:
         description=component.item.description,
         family=plugin.key.partition(".")[0],
     )
-    inputs = (Input("market_data", "enriched", plugin.reads),)
     memory = plugin.memory
+    rows = memory.lookback if memory.kind == "finite" else None
+    implementation = implementation_of(type(plugin))
+    if plugin.sides:
+        implementation = _merged(implementation, implementation_of(joins.__name__))
     return Task(
         (definition,),
-        inputs,
-        implementation_of(type(plugin)),
+        _inputs_of(plugin),
+        implementation,
         compute,
         schema_version=plugin.schema_version,
-        lookback=lambda partition: memory.lookback if memory.kind == "finite" else None,
+        lookback=lambda partition: plugin.context if stateful else rows,
+        stateful=stateful,
+        covers=coverage.of_features(project.universe, project.features, [name]).label(
+            project.universe
+        ),
     )
+
+
+def _inputs_of(plugin: BaseFeature) -> tuple[Input, ...]:
+    """The own bars, and each parent partition beside them once, with all columns read of it."""
+    own = Input("market_data", "enriched", plugin.reads)
+    found: dict[tuple[str, str | None, str | None], Input] = {("", None, None): own}
+    for side in plugin.sides:
+        place = (side.feature, side.symbol, side.timeframe)
+        lags = (side.lag_minutes, side.lag_minutes)
+        layer, parent = ("features", side.feature) if side.feature else _ENRICHED
+        used = found.get(place) or Input(
+            layer, parent, (), False, side.symbol, side.timeframe, side.join, lags
+        )
+        found[place] = replace(
+            used,
+            columns=tuple(dict.fromkeys((*used.columns, *side.columns))),
+            # Of several joins the one that needs to know more decides what a tail reads.
+            join="asof" if "asof" in (used.join, side.join) else side.join,
+            lags=(min(used.lags[0], lags[0]), max(used.lags[1], lags[1])),
+        )
+    return tuple(found.values())
+
+
+def _read_by(plugin: BaseFeature, job: Job) -> pd.DataFrame:
+    """The frame of a feature: its own bars and what it declares beside them."""
+    own = job.frames[ENRICHED].loc[:, list(plugin.reads)]
+    sides = {}
+    for side in plugin.sides:
+        layer, parent = ("features", side.feature) if side.feature else _ENRICHED
+        used = Input(layer, parent, (), symbol=side.symbol, timeframe=side.timeframe)
+        sides[side] = job.frames[used.frame_key((job.symbol, job.timeframe))]
+    return joins.joined(own, sides, job.timeframe) if sides else own
 
 
 def _checked(key: str, plugin: BaseFeature, frame: pd.DataFrame, index: pd.Index) -> pd.DataFrame:

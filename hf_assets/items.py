@@ -101,10 +101,16 @@ class MarketDataItem(Item):
 
 
 class FeatureItem(Item):
-    """One feature: a plugin with its parameters, for every symbol and timeframe."""
+    """One feature: a plugin with its parameters, for every symbol and timeframe or for some."""
 
     plugin: Annotated[str, Field(description="Key of a feature plugin.")]
     params: dict[str, Any] = Field(default={}, description=PARAMS)
+    symbols: list[str] | None = Field(
+        default=None, min_length=1, description="Symbols to compute it for; null takes all."
+    )
+    timeframes: list[str] | None = Field(
+        default=None, min_length=1, description="Timeframes to compute it for; null takes all."
+    )
 
 
 class ModelItem(Item):

@@ -28,6 +28,47 @@ SAME_WITHIN_UNIVERSE: Final = dg.MultiPartitionMapping(
 )
 """As :data:`SAME`, for a child that covers only some symbols or timeframes of the parent."""
 
+
+def beside(
+    child: dg.MultiPartitionsDefinition,
+    parent: dg.MultiPartitionsDefinition,
+    sides: Iterable[tuple[str | None, str | None]],
+) -> dg.PartitionMapping:
+    """A child that reads other symbols or timeframes of a parent; None stands for its own.
+
+    Dagster maps each dimension by itself: where one side has another symbol and another side
+    another timeframe, the other symbol in the other timeframe counts as read, too.
+    """
+    pairs = list(sides)
+    return dg.MultiPartitionMapping(
+        {
+            name: dg.DimensionPartitionMapping(
+                name, _dimension(child, parent, name, [pair[place] for pair in pairs])
+            )
+            for place, name in enumerate((SYMBOL, TIMEFRAME))
+        }
+    )
+
+
+def _dimension(
+    child: dg.MultiPartitionsDefinition,
+    parent: dg.MultiPartitionsDefinition,
+    name: str,
+    read: Iterable[str | None],
+) -> dg.PartitionMapping:
+    own = child.get_partitions_def_for_dimension(name).get_partition_keys()
+    others = parent.get_partitions_def_for_dimension(name).get_partition_keys()
+    if not any(read):
+        return dg.IdentityPartitionMapping()
+    children: dict[str, set[str]] = {}
+    for one in read:
+        for key in own:
+            children.setdefault(one or key, set()).add(key)
+    return dg.StaticPartitionMapping(
+        {key: sorted(children[key]) for key in others if key in children}
+    )
+
+
 ALL_SYMBOLS: Final = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=TIMEFRAME)
 """A child by timeframe reads all symbols of its timeframe."""
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from hf_assets import coverage
 from hf_assets.components import (
     Feature,
     ItemComponent,
@@ -22,6 +23,7 @@ from hf_assets.components import (
     Signal,
     Strategy,
 )
+from hf_assets.coverage import Coverage
 from hf_assets.items import DEFAULT_SOURCE
 from hf_assets.location import UNIVERSE_FILE
 from hf_plugins import registry
@@ -75,8 +77,13 @@ def load_project(tree: dg.ComponentTree) -> Project:
         name: (component, _plugin(component, registry.features, component.item.params))
         for name, component in _by_name(tree, Feature).items()
     }
+    for name in features:
+        _check_feature(name, features, universe)
+    features = {name: features[name] for name in _parents_first(features)}
+    for name, (component, _) in features.items():
+        _not_empty(component, "symbols", coverage.of_features(universe, features, [name]))
     models = {
-        name: (component, _model_scheme(component, features))
+        name: (component, _model_scheme(component, features, universe))
         for name, component in _by_name(tree, Model).items()
     }
     signals = {
@@ -85,8 +92,14 @@ def load_project(tree: dg.ComponentTree) -> Project:
     }
     for component, _ in signals.values():
         _known(component, "model", "model", [component.item.model], models)
+    covered = {
+        name: coverage.of_features(
+            universe, features, models[component.item.model][0].item.features
+        )
+        for name, (component, _) in signals.items()
+    }
     strategies = {
-        name: (component, _engine(component, signals, universe))
+        name: (component, _engine(component, signals, universe, covered))
         for name, component in _by_name(tree, Strategy).items()
     }
     sources = _by_symbol(universe, {name: _source(each) for name, each in market_data.items()})
@@ -165,12 +178,70 @@ def _known(
     _told(component, field, check)
 
 
+def _check_feature(
+    name: str, features: Mapping[str, tuple[Feature, BaseFeature]], universe: Universe
+) -> None:
+    """Whatever a feature reads beside its own bars is there, and has the columns."""
+    component, plugin = features[name]
+    _known(component, "symbols", "symbol", component.item.symbols or [], universe.symbols)
+    _known(
+        component, "timeframes", "timeframe", component.item.timeframes or [], universe.timeframes
+    )
+    for side in plugin.sides:
+        if side.symbol is not None:
+            _known(component, "params", "symbol", [side.symbol], universe.symbols)
+        if side.timeframe is not None:
+            _known(component, "params", "timeframe", [side.timeframe], universe.timeframes)
+        if side.feature:
+            _known(component, "params", "feature", [side.feature], features)
+            outputs = features[side.feature][1].outputs
+            for column in side.columns:
+                _known(component, "params", f"column of {side.feature}", [column], outputs)
+    repeated = [each for each in plugin.columns if plugin.columns.count(each) > 1]
+    if repeated:
+        raise ConfigurationError(
+            f"{component.origin.at('params')}: Feature '{name}' reads two columns that are both "
+            f"called '{repeated[0]}' in its frame"
+        )
+
+
+def _parents_first(features: Mapping[str, tuple[Feature, BaseFeature]]) -> list[str]:
+    """Names of features, each after those that it reads."""
+    done: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        component, plugin = features[name]
+        if name in path:
+            circle = " reads ".join((*path[path.index(name) :], name))
+            raise ConfigurationError(
+                f"{component.origin.at('params')}: features read each other in a circle: {circle}"
+            )
+        if name not in done:
+            for side in plugin.sides:
+                if side.feature:
+                    visit(side.feature, (*path, name))
+            done.append(name)
+
+    for name in features:
+        visit(name, ())
+    return done
+
+
+def _not_empty(component: ItemComponent, field: str, covered: Coverage) -> None:
+    if covered.empty:
+        raise ConfigurationError(
+            f"{component.origin.at(field)}: {type(component).__name__} '{component.item.name}' "
+            "covers no symbol and timeframe: the features that it reads have none in common"
+        )
+
+
 def _model_scheme(
-    component: Model, features: Mapping[str, tuple[Feature, BaseFeature]]
+    component: Model, features: Mapping[str, tuple[Feature, BaseFeature]], universe: Universe
 ) -> WalkForwardParams:
     item = component.item
     _plugin(component, registry.models, item.params)
     _known(component, "features", "feature", item.features, features)
+    _not_empty(component, "features", coverage.of_features(universe, features, item.features))
     _known(component, "label", "label", [item.label], LABELS)
     owners: dict[str, str] = {}
     for name in item.features:
@@ -201,11 +272,15 @@ def _engine(
     component: Strategy,
     signals: Mapping[str, tuple[Signal, BaseSignalGenerator]],
     universe: Universe,
+    covered: Mapping[str, Coverage],
 ) -> BaseBacktestEngine:
     item = component.item
     _known(component, "signal", "signal", [item.signal], signals)
     _known(component, "universe", "symbol", item.universe, universe.symbols)
     _known(component, "timeframe", "timeframe", [item.timeframe], universe.timeframes)
+    traded = covered[item.signal]
+    _known(component, "universe", "symbol of its signal", item.universe, traded.symbols)
+    _known(component, "timeframe", "timeframe of its signal", [item.timeframe], traded.timeframes)
     engine = _told(component, "engine", lambda: registry.engines.get(item.engine))
     params = {
         "capital": item.capital,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import dagster as dg
 import pandas as pd
@@ -42,13 +43,20 @@ Partition = tuple[str, str]
 class Input:
     """A parent asset and the columns of it that are read; nothing else is loaded or hashed.
 
-    ``summary``: the parent's summary is read too, which only its version identifies.
+    ``summary``: the parent's summary is read too, which only its version identifies. ``symbol`` and
+    ``timeframe``: of the parent, where they are not those of the child. ``join``: how its rows come
+    beside those of the first input; empty where they are the same rows. ``lags``: the shortest and the
+    longest number of minutes after their close at which rows are taken to be known.
     """
 
     layer: Layer
     name: str
     columns: tuple[str, ...]
     summary: bool = False
+    symbol: str | None = None
+    timeframe: str | None = None
+    join: Literal["", "inner", "asof"] = ""
+    lags: tuple[int, int] = (0, 0)
 
     @property
     def key(self) -> str:
@@ -59,6 +67,15 @@ class Input:
     def asset_key(self) -> dg.AssetKey:
         """Asset key."""
         return dg.AssetKey([self.layer, self.name])
+
+    def parent(self, partition: Partition) -> Partition:
+        """The partition of the parent that a partition of the child reads."""
+        return (self.symbol or partition[0], self.timeframe or partition[1])
+
+    def frame_key(self, partition: Partition) -> Any:
+        """What the rows are called in :attr:`Job.frames`."""
+        own = self.symbol is None and self.timeframe is None
+        return self.key if own else (self.key, *self.parent(partition))
 
 
 @dataclass(frozen=True)
@@ -79,8 +96,10 @@ class Job:
     """One partition of one task, ready to compute.
 
     ``frames``: the input frames by asset key; by ``(asset key, symbol)`` where the task looks
-    across symbols. ``state``: what the version before left under :data:`STATE`, where only the rows
-    after it are to be computed; the frames then begin with the rows that these look back to.
+    across symbols, by :meth:`Input.frame_key` where a parent partition is another one. ``after``:
+    the last row that stands already, where only the rows after it are to be computed; the frames
+    then begin with the rows that these look back to. ``state``: what the version before left under
+    :data:`STATE`.
     """
 
     symbol: str
@@ -90,6 +109,7 @@ class Job:
     inputs: Mapping[Any, Dataset]
     log: Callable[[str], None]
     state: bytes | None = None
+    after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +175,8 @@ class Task:
     lookback: Callable[[Partition], int | None] = lambda partition: None
     stateful: bool = False
     record: Record | None = None
+    covers: str = ""
+    """Label of the partitions of a feature that does not cover the whole universe."""
     local: Callable[[str], Mapping[str, Any]] | None = None
     """What the instrument of a partition adds to the parameters, such as its calendar."""
 
@@ -188,7 +210,9 @@ class Task:
     def parents(self, partition: Partition) -> list[tuple[Any, Input, Partition]]:
         """Which parent partitions are read, each with the key it has in :attr:`Job.frames`."""
         if partition[0] != WHOLE_UNIVERSE:
-            return [(used.key, used, partition) for used in self.inputs]
+            return [
+                (used.frame_key(partition), used, used.parent(partition)) for used in self.inputs
+            ]
         return [
             ((used.key, symbol), used, (symbol, partition[1]))
             for used in self.inputs

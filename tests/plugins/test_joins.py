@@ -1,0 +1,81 @@
+"""Rows beside bars: by what was known at the close, against pandas and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_plugins.base import Side
+from hf_plugins.errors import DataError
+from hf_plugins.joins import joined
+
+
+def rows(minutes: list[int], timeframe: int = 1, name: str = "close") -> pd.DataFrame:
+    """Rows whose value is the number of their minute."""
+    stamps = pd.to_datetime([m * timeframe * 60 for m in minutes], unit="s", utc=True)
+    index = pd.DatetimeIndex(stamps, name="timestamp")
+    return pd.DataFrame({name: np.array(minutes, float) * timeframe}, index=index)
+
+
+def test_a_coarser_bar_counts_from_its_close_on() -> None:
+    own = rows(list(range(55, 125)))
+    hours = rows([0, 1], timeframe=60)
+    found = joined(own, {Side("hour", ("close",), timeframe="1h"): hours}, "1m")["hour_close"]
+    # The bar of 00:00 is known at 01:00, which is when the bar of 00:59 closes.
+    assert found.iloc[:4].isna().all()
+    assert (found.iloc[4:64] == 0).all()
+    assert (found.iloc[64:] == 60).all()
+
+
+def test_a_lag_moves_what_is_known() -> None:
+    own = rows(list(range(10)))
+    found = joined(own, {Side("late", ("close",), lag_minutes=3): own}, "1m")["late_close"]
+    assert found.iloc[:3].isna().all()
+    assert found.iloc[3:].tolist() == list(range(7))
+
+
+def test_an_inner_side_drops_bars_and_fills_none() -> None:
+    own, side = rows([0, 1, 2, 4, 5]), rows([1, 2, 3, 5])
+    found = joined(own, {Side("peer", ("close",), join="inner"): side}, "1m")
+    assert found["close"].tolist() == found["peer_close"].tolist() == [1, 2, 5]
+
+
+@pytest.mark.parametrize("wrong", [{"timeframe": "1h"}, {"lag_minutes": 1}])
+def test_an_inner_side_is_of_the_same_close(wrong: dict[str, object]) -> None:
+    side = Side("peer", ("close",), join="inner", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="join it asof"):
+        joined(rows([1]), {side: rows([1])}, "1m")
+
+
+minutes = st.lists(st.integers(0, 200), min_size=1, max_size=60, unique=True).map(sorted)
+
+
+@settings(max_examples=150, deadline=None)
+@given(minutes, minutes, st.sampled_from([("1m", 1), ("5m", 5)]), st.integers(0, 12))
+def test_equals_merge_asof_on_the_time_of_knowing(
+    own: list[int], side: list[int], coarse: tuple[str, int], lag: int
+) -> None:
+    bars, beside = rows(own), rows(side, timeframe=coarse[1])
+    declared = Side("x", ("close",), timeframe=coarse[0], lag_minutes=lag)
+    found = joined(bars, {declared: beside}, "1m")["x_close"].to_numpy()
+    left = pd.DataFrame({"known": bars.index + pd.Timedelta(minutes=1)})
+    right = pd.DataFrame(
+        {"known": beside.index + pd.Timedelta(minutes=coarse[1] + lag), "x": beside["close"]}
+    )
+    expected = pd.merge_asof(left, right, on="known")["x"].to_numpy()
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(minutes, minutes, st.integers(1, 59))
+def test_the_future_of_a_side_changes_nothing(own: list[int], side: list[int], cut: int) -> None:
+    bars, beside = rows(own), rows(side)
+    asof = Side("x", ("close",))
+    whole = joined(bars, {asof: beside}, "1m")
+    close = bars.index[min(cut, len(bars)) - 1] + pd.Timedelta(minutes=1)
+    known = beside.loc[beside.index + pd.Timedelta(minutes=1) <= close]
+    seen = joined(bars.loc[bars.index < close], {asof: known}, "1m")
+    pd.testing.assert_frame_equal(whole.iloc[: len(seen)], seen)
