@@ -97,15 +97,11 @@ def assemble(
 
 
 def step_name(task: Task) -> str:
-    """Name of the step that executes a task: features of the same bars share one.
-
-    Features that say which symbols or timeframes they cover have other partitions than the rest,
-    and share a step with those that cover the same.
-    """
+    """Name of the step that executes a task: features that read the same partitions share one."""
     output = task.outputs[0]
     if output.layer != "features":
         return f"{output.layer}__{output.name}"
-    return f"features__{task.covers}" if task.covers else "features"
+    return f"features__{task.step}" if task.step else "features"
 
 
 def partition_sets(project: Project, tasks: Iterable[Task]) -> dict[str, dg.PartitionsDefinition]:

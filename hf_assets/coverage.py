@@ -8,7 +8,7 @@ of that look like in Dagster belongs in :mod:`hf_assets.partitions`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +17,8 @@ from hf_plugins.base import BaseFeature
 from hf_plugins.versioning import sha256_hex
 from hf_resources.instruments import Universe
 
-NAMED: Final = 3
-"""Symbols that the name of a step tells; more are counted."""
+NAMED: Final = 5
+"""Symbols or timeframes that the name of a step tells; more are counted."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,6 @@ class Coverage:
             tuple(each for each in self.symbols if each in some),
             tuple(each for each in self.timeframes if each in others),
         )
-
-    def label(self, universe: Universe) -> str:
-        """A name for the steps of whatever covers this; empty for the whole universe."""
-        if self == whole(universe):
-            return ""
-        symbols = "_".join(self.symbols)
-        if len(self.symbols) > NAMED:
-            symbols = f"{len(self.symbols)}_symbols_{sha256_hex(symbols)[:8]}"
-        return re.sub(r"[^A-Za-z0-9]", "_", "_".join((symbols, *self.timeframes)))
 
     @property
     def empty(self) -> bool:
@@ -73,3 +64,38 @@ def of_features(
             component.item.symbols, component.item.timeframes
         )
     return found
+
+
+def step_label(
+    universe: Universe, features: Mapping[str, tuple[Feature, BaseFeature]], name: str
+) -> str:
+    """What tells the step of a feature from that of other features; empty for most.
+
+    Dagster wants the assets of a step to have the same partitions and to read the same partitions
+    of what they share. Features that read features are one level further down, so that steps never
+    wait for each other in a circle.
+    """
+    plugin = features[name][1]
+    covered = of_features(universe, features, [name])
+    parts = []
+    if covered != whole(universe):
+        parts += [_names(covered.symbols), _names(covered.timeframes)]
+    beside = sorted(
+        {each for side in plugin.sides for each in (side.symbol, side.timeframe) if each}
+    )
+    if beside:
+        parts += ["with", _names(beside)]
+    level = _level(features, name)
+    if level > 1:
+        parts.append(f"level_{level}")
+    return re.sub(r"[^A-Za-z0-9]", "_", "_".join(parts))
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = "_".join(names)
+    return shown if len(names) <= NAMED else f"{len(names)}_of_{sha256_hex(shown)[:8]}"
+
+
+def _level(features: Mapping[str, tuple[Feature, BaseFeature]], name: str) -> int:
+    read = [side.feature for side in features[name][1].sides if side.feature]
+    return 1 + max((_level(features, each) for each in read), default=0)

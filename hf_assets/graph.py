@@ -234,9 +234,7 @@ def _feature(project: Project, name: str) -> Task:
         schema_version=plugin.schema_version,
         lookback=lambda partition: plugin.context if stateful else rows,
         stateful=stateful,
-        covers=coverage.of_features(project.universe, project.features, [name]).label(
-            project.universe
-        ),
+        step=coverage.step_label(project.universe, project.features, name),
     )
 
 

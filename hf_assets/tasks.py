@@ -45,8 +45,8 @@ class Input:
 
     ``summary``: the parent's summary is read too, which only its version identifies. ``symbol`` and
     ``timeframe``: of the parent, where they are not those of the child. ``join``: how its rows come
-    beside those of the first input; empty where they are the same rows. ``lags``: the shortest and the
-    longest number of minutes after their close at which rows are taken to be known.
+    beside those of the first input; empty where they are the same rows. ``lags``: the shortest and
+    the longest number of minutes after their close at which rows are taken to be known.
     """
 
     layer: Layer
@@ -175,8 +175,8 @@ class Task:
     lookback: Callable[[Partition], int | None] = lambda partition: None
     stateful: bool = False
     record: Record | None = None
-    covers: str = ""
-    """Label of the partitions of a feature that does not cover the whole universe."""
+    step: str = ""
+    """Label of the step that a feature shares; empty for the step of most features."""
     local: Callable[[str], Mapping[str, Any]] | None = None
     """What the instrument of a partition adds to the parameters, such as its calendar."""
 
