@@ -61,7 +61,7 @@ class Bbands(BaseFeature):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Lower, middle and upper band, their width, and where the close lies between them."""
-        suffix = f"{self._typed.length}_{self._typed.deviations:g}"
+        suffix = f"{self._typed.length}_{self._typed.deviations:.15g}"
         names = ("lower", "middle", "upper", "width", "percent")
         return tuple(f"bbands_{name}_{suffix}" for name in names)
 
