@@ -28,8 +28,8 @@ from numba import njit
 FLAT: Final = 1e-12
 """Average movement, as a fraction of the price, at or below which a series counts as flat."""
 
-STATE_SIZE: Final = 4
-"""A state is [previous close, values seen, first average, second average], all float64."""
+STATE: Final = ("previous_close", "values_seen", "first_average", "second_average")
+"""The numbers of a state, all float64. ATR has no second average; RSI's are gain and loss."""
 
 
 def empty_state() -> np.ndarray:

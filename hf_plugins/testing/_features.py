@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -44,8 +49,8 @@ class FeatureCase(Case[BaseFeature]):
         return "1h" if self.rows <= _HOURS else "1min"
 
     def sample(self, kind: SampleKind = "random_walk", n: int | None = None) -> pd.DataFrame:
-        """The columns that the plugin reads."""
-        return sample_columns(self.new().reads, kind, n or self.rows, freq=self.freq)
+        """The columns that the plugin is given."""
+        return sample_columns(self.new().columns, kind, n or self.rows, freq=self.freq)
 
     def compute(self, data: pd.DataFrame, sample: str) -> pd.DataFrame:
         """Compute on a copy with a fresh instance."""
@@ -72,18 +77,24 @@ def feature_checks(case: FeatureCase) -> list[Check]:
             null_policy,
             causality,
             incremental,
+            carried_state,
         ],
     )
 
 
 def declarations(case: FeatureCase) -> None:
-    """Reads, outputs, memory and libraries are well formed and depend on the parameters alone."""
+    """Columns, outputs, memory and libraries are well formed and depend on the parameters alone."""
     first, second = case.new(), case.new()
-    _plugin.check_names("reads", first.reads, second.reads)
+    _plugin.check_names("columns", first.columns, second.columns)
     _plugin.check_names("outputs", first.outputs, second.outputs)
     _plugin.check_memory(first.memory)
     if first.memory != second.memory:
         raise Violation(f"memory differs between equal instances: {first.memory}, {second.memory}")
+    context = first.context
+    if context is not None and (not isinstance(context, int) or context < 0):
+        raise Violation(f"the context is {context!r}, not None or a number of rows")
+    if context != second.context:
+        raise Violation(f"context differs between equal instances: {context}, {second.context}")
     _plugin.check_libraries(case.plugin)
 
 
@@ -250,3 +261,64 @@ def _reproduced(
             f"reproduce the values {how} on {name}: {found} (computed on all {rows} rows, and on "
             "the look-back alone)"
         )
+
+
+def carried_state(case: FeatureCase) -> None:
+    """Where there is a state, rows computed after it have the bits of the whole, however cut."""
+    context = case.new().context
+    if context is None:
+        return
+    for kind in ("random_walk", "gaps", "flat"):
+        data = case.sample(kind)
+        known = case.compute(data, f"the sample '{kind}'")
+        for edges in _chunkings(len(data)):
+            state: dict[str, Any] | None = None
+            for start, end in itertools.pairwise(edges):
+                values, state = _advance(case, data, start, end, state, context)
+                if found := difference(known.iloc[start:end], values, start=start):
+                    raise Violation(
+                        f"the state after row {start - 1} of the sample '{kind}' does not continue "
+                        f"it: {found} (computed at once, and from the state)"
+                    )
+
+
+def _chunkings(rows: int) -> list[list[int]]:
+    """Ways to cut so many rows: not at all, row by row from the start and later, and anyhow."""
+    rng = np.random.default_rng(17)
+    some = sorted(int(each) for each in rng.choice(np.arange(1, rows), 7, replace=False))
+    half = rows // 2
+    return [
+        [0, rows],
+        [*range(min(rows, 60)), rows],
+        [0, *range(half - 20, half + 20), rows],
+        [0, 1, 1, *some, rows, rows],  # nothing appended changes nothing
+    ]
+
+
+def _advance(
+    case: FeatureCase,
+    data: pd.DataFrame,
+    start: int,
+    end: int,
+    state: dict[str, Any] | None,
+    context: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows ``start`` to ``end`` by a fresh instance, and the state after them through JSON."""
+    what = f"rows {start} to {end - 1}"
+    given = data.iloc[max(0, start - context) : end]
+    before = None if state is None else json.loads(json.dumps(state))
+    result = call(
+        f"advance over {what}", case.new().advance, given.copy(deep=True), end - start, state
+    )
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise Violation(f"advance over {what} does not yield values and a state")
+    values, after = result
+    check_aligned(values, data.index[start:end], what)
+    if state != before:
+        raise Violation(f"advance over {what} changes the state that it was given")
+    if not isinstance(after, Mapping):
+        raise Violation(f"the state after {what} is a {type(after).__name__}, not a mapping")
+    try:
+        return values, json.loads(json.dumps(after, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise Violation(f"the state after {what} is not JSON: {error}") from None

@@ -28,6 +28,19 @@ def test_every_registered_plugin_keeps_its_contract(kind, key):
         ("feature", "technical.rsi", {"length": 2}),
         ("feature", "technical.rsi", {"length": 100}),
         ("feature", "technical.atr", {"length": 1}),
+        ("feature", "technical.macd", {"fast": 2, "slow": 3, "signal": 1}),
+        ("feature", "technical.macd", {"fast": 5, "slow": 40, "signal": 15}),
+        ("feature", "technical.ema_cross", {"fast": 2, "slow": 3}),
+        ("feature", "technical.bbands", {"length": 2, "deviations": 0.5}),
+        ("feature", "statistical.z_score", {"window": 2, "column": "volume"}),
+        ("feature", "statistical.z_score", {"window": 50, "column": "funding_rate"}),
+        ("feature", "statistical.hurst_exponent", {"window": 32}),
+        ("feature", "statistical.hurst_exponent", {"window": 250}),
+        (
+            "feature",
+            "statistical.volatility_regime",
+            {"window": 2, "rank_window": 9, "min_history": 2, "low": 0.1, "high": 0.9},
+        ),
         ("feature", "statistical.momentum", {"window": 1}),
         ("feature", "statistical.momentum", {"window": 500}),
     ],
@@ -40,7 +53,7 @@ def test_other_parameters(kind, key, params):
 
 def test_a_report_reads_as_a_verdict():
     text = str(verify_plugin("feature", "technical.rsi", length=5))
-    assert text.startswith("feature technical.rsi(length=5): passed, 10 of 10 checks")
+    assert text.startswith("feature technical.rsi(length=5): passed, 11 of 11 checks")
     assert "ok   causality: Values do not change when the future is cut off" in text
 
 

@@ -302,6 +302,128 @@ def test_parameters_that_are_forgotten_are_found():
     assert "yields other values" in failures(ForgetsParameters, window=7)["parameters"]
 
 
+class Carried(BaseFeature):
+    """Right: the exponential average of the changes of the close, with its state."""
+
+    rows_before = 1
+
+    @property
+    def context(self):
+        return self.rows_before
+
+    @property
+    def reads(self):
+        return ("close",)
+
+    @property
+    def outputs(self):
+        return ("average",)
+
+    @property
+    def memory(self):
+        return Memory.cumulative()
+
+    def compute(self, data):
+        return self.advance(data, len(data), None)[0]
+
+    def start(self, state: Any) -> float:
+        return 0.0 if state is None else state["average"]
+
+    def after(self, average: float) -> dict[str, Any]:
+        return {"average": average}
+
+    def changes(self, data: pd.DataFrame, appended: int) -> list[float]:
+        close = data["close"].to_numpy()
+        return [0.0, *np.diff(close)][len(close) - appended :]
+
+    def advance(self, data, appended, state):
+        average, values = self.start(state), []
+        for change in self.changes(data, appended):
+            average += 0.1 * (change - average) if np.isfinite(change) else 0.0
+            values.append(average)
+        index = data.index[len(data) - appended :]
+        return pd.DataFrame({"average": np.array(values)}, index=index), self.after(average)
+
+
+class StartsAnew(Carried):
+    def start(self, state):
+        return 0.0
+
+
+class RoundsItsState(Carried):
+    def after(self, average):
+        return {"average": round(average, 12)}
+
+
+class StateWithNan(Carried):
+    def after(self, average):
+        return {"average": average, "last": float("nan")}
+
+
+class StateOfNumpy(Carried):
+    def after(self, average):
+        return {"average": np.array([average])}
+
+
+class NeedsMoreContext(Carried):
+    rows_before = 0
+
+
+class ChangesItsState(Carried):
+    def start(self, state):
+        average = super().start(state)
+        if state is not None:
+            state["average"] = 0.0
+        return average
+
+
+class YieldsAll(Carried):
+    def advance(self, data, appended, state):
+        values, after = super().advance(data, appended, state)
+        return values.reindex(data.index), after
+
+
+class StateInTheInstance(Carried):
+    kept = 0.0
+
+    def start(self, state):
+        return 0.0 if state is None else self.kept
+
+    def after(self, average):
+        self.kept = average
+        return {}
+
+
+class NoAdvance(Mean):
+    @property
+    def context(self):
+        return 0
+
+
+def test_a_right_state_passes():
+    assert failures(Carried) == {}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "says"),
+    [
+        (StartsAnew, "does not continue it: average at row"),
+        (RoundsItsState, "does not continue it: average at row"),
+        (NeedsMoreContext, "does not continue it: average at row"),
+        (StateInTheInstance, "does not continue it: average at row"),
+        (StateWithNan, "is not JSON: Out of range float values"),
+        (StateOfNumpy, "is not JSON: Object of type ndarray"),
+        (ChangesItsState, "changes the state that it was given"),
+        (YieldsAll, "is not that of the input"),
+        (NoAdvance, "NotImplementedError: NoAdvance carries no state"),
+    ],
+)
+def test_a_wrong_state_fails(plugin, says):
+    found = failures(plugin)
+    assert list(found) == ["carried_state"]
+    assert says in found["carried_state"]
+
+
 def test_a_finding_names_row_time_and_both_values():
     detail = failures(LookAhead)["causality"]
     pattern = (

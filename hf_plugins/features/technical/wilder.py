@@ -1,34 +1,22 @@
-"""Technical indicators: momentum and volatility by Wilder's smoothing."""
+"""Momentum and volatility by Wilder's smoothing."""
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, ClassVar, Final, cast
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from hf_plugins.base import BaseFeature, Memory, Params
+from hf_plugins.base import Memory, Params
+from hf_plugins.features.technical.carried import CarriedFeature, column, rows_to_forget
 from hf_plugins.kernels import wilder
 from hf_plugins.registry import features
-
-# The weight that is left of the start state at the end of the declared look-back. Twelve digits
-# are the promise; the other twelve are its reserve, for a past that moved a trillion times more
-# than the present does. RSI needs all of it: it divides by an average movement that may be as
-# small as `wilder.FLAT` of the price before the value becomes null.
-_REMAINDER: Final = 1e-24
 
 
 def _wilder_memory(length: int) -> Memory:
     """Rows until Wilder's smoothing has forgotten its start: first change, seed, then decay."""
-    decay = 0 if length == 1 else math.ceil(math.log(_REMAINDER) / math.log1p(-1.0 / length))
-    return Memory.fading(1 + length + decay)
-
-
-def _column(data: pd.DataFrame, name: str) -> np.ndarray:
-    # A copy is contiguous and writable, so each kernel is compiled for one type only.
-    return np.array(data[name], dtype=np.float64)
+    return Memory.fading(1 + length + rows_to_forget(1.0 / length))
 
 
 class RsiParams(Params):
@@ -38,7 +26,7 @@ class RsiParams(Params):
 
 
 @features.register("technical.rsi")
-class Rsi(BaseFeature):
+class Rsi(CarriedFeature):
     r"""Relative strength index of the close, by Wilder's smoothing.
 
     .. math:: RSI_t = 100 \cdot \frac{G_t}{G_t + L_t}
@@ -55,7 +43,7 @@ class Rsi(BaseFeature):
     """
 
     Params: ClassVar[type[Params]] = RsiParams
-    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy", "pandas")
+    state_names: ClassVar[tuple[str, ...]] = wilder.STATE
 
     @property
     def length(self) -> int:
@@ -77,10 +65,14 @@ class Rsi(BaseFeature):
         """Fading: all past bars, with weights that shrink by 1 - 1/length a bar."""
         return _wilder_memory(self.length)
 
-    def compute(self, data: pd.DataFrame) -> pd.DataFrame:
+    def begin(self) -> np.ndarray:
+        """No value seen."""
+        return wilder.empty_state()
+
+    def proceed(self, data: pd.DataFrame, state: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         """Compute the index; see the class."""
-        values = wilder.rsi(_column(data, "close"), self.length)
-        return pd.DataFrame({self.outputs[0]: values}, index=data.index)
+        values, after = wilder.rsi_continue(column(data, "close"), self.length, state)
+        return [values], after
 
 
 class AtrParams(Params):
@@ -90,7 +82,7 @@ class AtrParams(Params):
 
 
 @features.register("technical.atr")
-class Atr(BaseFeature):
+class Atr(CarriedFeature):
     r"""Average true range, by Wilder's smoothing.
 
     .. math:: TR_t = \max(H_t - L_t,\; |H_t - C_{t-1}|,\; |L_t - C_{t-1}|)
@@ -105,7 +97,7 @@ class Atr(BaseFeature):
     """
 
     Params: ClassVar[type[Params]] = AtrParams
-    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy", "pandas")
+    state_names: ClassVar[tuple[str, ...]] = wilder.STATE
 
     @property
     def length(self) -> int:
@@ -127,9 +119,12 @@ class Atr(BaseFeature):
         """Fading: all past bars, with weights that shrink by 1 - 1/length a bar."""
         return _wilder_memory(self.length)
 
-    def compute(self, data: pd.DataFrame) -> pd.DataFrame:
+    def begin(self) -> np.ndarray:
+        """No value seen."""
+        return wilder.empty_state()
+
+    def proceed(self, data: pd.DataFrame, state: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         """Compute the range; see the class."""
-        values = wilder.atr(
-            _column(data, "high"), _column(data, "low"), _column(data, "close"), self.length
-        )
-        return pd.DataFrame({self.outputs[0]: values}, index=data.index)
+        high, low, close = (column(data, name) for name in self.reads)
+        values, after = wilder.atr_continue(high, low, close, self.length, state)
+        return [values], after

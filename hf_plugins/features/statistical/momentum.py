@@ -1,4 +1,4 @@
-"""Statistical features of the price."""
+"""Returns over a number of bars."""
 
 from __future__ import annotations
 
