@@ -93,7 +93,7 @@ def test_chunks_do_not_wait_for_each_other_but_where_they_say_so():
     tape.values[...] = 1e300
     tape.put(bars)
     for stage in tape.stages:
-        for task in reversed(list(tape._tasks(stage, 0, len(bars)))):
+        for task in reversed(list(tape._tasks(stage, dict.fromkeys(stage, 0), len(bars)))):
             tape.fill_step(*task)
     for row, name in enumerate(tape.names):
         sign = -1.0 if name in INVERTED else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from hf_plugins.features.gold.families import INVERTED, families
@@ -40,15 +41,16 @@ def compute_bars(bars: Bars, chosen: Iterable[str], *, invert: bool = True) -> p
         invert: multiply the inverted features by -1.
     """
     tape = Tape(chosen, len(bars))
-    fill(tape, bars, invert=invert)
+    tape.put(bars)
+    tape.fill(0, len(bars))
+    if invert:
+        turn(tape.features, tape.names)
     # Features by row are what pandas keeps of columns of one type, so nothing is copied.
     return pd.DataFrame(tape.features.T, index=bars.index, columns=list(tape.names), copy=False)
 
 
-def fill(tape: Tape, bars: Bars, *, invert: bool) -> None:
-    """Compute the first rows of a tape: those of ``bars``, as if the data began with them."""
-    tape.put(bars)
-    tape.fill(0, len(bars))
-    for row, name in enumerate(tape.names):
-        if invert and name in INVERTED:
-            tape.features[row, : len(bars)] *= -1.0
+def turn(values: np.ndarray, names: Iterable[str]) -> None:
+    """Multiply the inverted features by -1: rows of ``values``, called ``names``."""
+    for row, name in enumerate(names):
+        if name in INVERTED:
+            values[row] *= -1.0

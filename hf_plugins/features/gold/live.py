@@ -159,11 +159,11 @@ class LiveFeatures:
         return live
 
     def _warm_up(self, bars: Bars) -> None:
-        # All of the history runs through, so that Wilder's averages start where those of a batch
-        # over the same bars do.
+        # Wilder's averages start where those of a batch over the same bars do. Of all other series
+        # no more is computed than the rows to come look back on.
         history = Tape(self._families, len(bars))
         history.put(bars)
-        history.fill(0, len(bars))
+        history.resume(len(bars), len(bars), {})
         first = max(len(bars) - HISTORY, 0)
         self._tape.features[:, : len(bars) - first] = np.nan
         for name in self._carried():
