@@ -14,7 +14,8 @@ import pytest
 
 from hf_plugins.features import gold
 from hf_plugins.features.gold.compute import compute_bars
-from hf_plugins.features.gold.families import FAMILIES, INVERTED, Step, families
+from hf_plugins.features.gold.families import FAMILIES, Step, families
+from hf_plugins.features.gold.inversion import INVERTED
 from hf_plugins.features.gold.join import join
 from hf_plugins.features.gold.tape import CHUNK, Tape
 from tests.gold import synthetic
@@ -56,7 +57,7 @@ def test_without_alpha101_the_rest_is_the_same():
 
 def test_inversion_turns_the_sign_of_its_list_and_of_nothing_else():
     frames, whole = market()
-    upright = compute_bars(join(frames), families(), invert=False)
+    upright = compute_bars(join(frames), families(), inverted=False)
     for name in whole:
         sign = -1.0 if name in INVERTED else 1.0
         np.testing.assert_array_equal(whole[name], sign * upright[name], err_msg=name)

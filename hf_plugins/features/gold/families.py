@@ -404,9 +404,6 @@ SHARED: Final = (
 ALPHA101: Final = "alpha101"
 """The family that the Alpha101 toggle leaves out."""
 
-INVERTED: Final = ("tod_cos", "beta_xag_to_xau_30", "beta_xag_to_xau_60", "beta_xag_to_xau_120")
-"""Features that are multiplied by -1 after everything else; a decision, not an estimate."""
-
 
 def names(*, alpha101: bool = True) -> tuple[str, ...]:
     """All names in the official order: 107, or 105 without Alpha101."""

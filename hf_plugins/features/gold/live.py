@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import DataError, listing, unknown
-from hf_plugins.features.gold.families import FAMILIES, INVERTED, families
+from hf_plugins.features.gold.families import FAMILIES, families
+from hf_plugins.features.gold.inversion import INVERTED
 from hf_plugins.features.gold.join import (
     CLOCKS,
     PREFIXES,

@@ -21,8 +21,8 @@ import pandas as pd
 from pydantic import Field, create_model
 
 from hf_plugins.base import BaseFeature, Memory, Params, Side
-from hf_plugins.features.gold.compute import turn
-from hf_plugins.features.gold.families import FAMILIES, INVERTED, families, memory
+from hf_plugins.features.gold.families import FAMILIES, families, memory
+from hf_plugins.features.gold.inversion import INVERTED, invert
 from hf_plugins.features.gold.join import COLUMNS, GOLD, PREFIXES, SERIES, Bars
 from hf_plugins.features.gold.tape import Tape
 from hf_plugins.registry import features
@@ -123,7 +123,7 @@ class GoldFeature(BaseFeature):
             values[:, start + new - first : stop - first] = tape.features[:, new:]
             after = tape.carry(stop - start) if stop == len(data) else {}
         if getattr(self.params, "invert", True):
-            turn(values, self.outputs)
+            invert(values, self.outputs)
         frame = pd.DataFrame(values.T, index=index[first:], columns=list(self.outputs), copy=False)
         return frame, {name: after.get(name) for name in Tape(self.families, 0).carried}
 
