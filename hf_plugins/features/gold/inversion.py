@@ -16,7 +16,10 @@ INVERTED: Final = ("tod_cos", "beta_xag_to_xau_30", "beta_xag_to_xau_60", "beta_
 
 
 def invert(values: np.ndarray, names: Iterable[str]) -> None:
-    """Multiply the inverted features by -1, in place: rows of ``values``, called ``names``."""
+    """Multiply the inverted features by -1, in place: rows of ``values``, called ``names``.
+
+    A zero stays a plain zero: the lake knows no negative one.
+    """
     for row, name in enumerate(names):
         if name in INVERTED:
-            values[row] *= -1.0
+            values[row] = 0.0 - values[row]

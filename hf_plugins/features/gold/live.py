@@ -61,7 +61,7 @@ class LiveFeatures:
         self._families = families(alpha101=alpha101)
         self.names = tuple(name for family in self._families for name in FAMILIES[family].names)
         self._tape = Tape(self._families, _ROOM)
-        self._signs = np.array([-1.0 if name in INVERTED else 1.0 for name in self.names])
+        self._inverted = [row for row, name in enumerate(self.names) if name in INVERTED]
         self._start_over(0, None)
         if frames is not None:
             self._warm_up(join(frames))
@@ -107,7 +107,9 @@ class LiveFeatures:
             kernel(row, row + 1, *arguments)
         self._rows = row + 1
         self._time = time
-        return self._tape.features[:, row] * self._signs
+        found = self._tape.features[:, row].copy()
+        found[self._inverted] = 0.0 - found[self._inverted]
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """All that is needed to continue, as plain arrays (``numpy.savez(path, **state)``).
