@@ -107,17 +107,20 @@ def _inputs(
     old: Mapping[str, Any], new: Mapping[str, Any], grown: Collection[str]
 ) -> Iterator[str]:
     for name in [*new, *(name for name in old if name not in new)]:
+        # A partition other than the dataset's own has its symbol and timeframe in its name.
+        asset, *partition = name.split("|")
+        called = f"{asset} of {' '.join(partition)}" if partition else asset
         if name not in old:
-            yield f"{name}: new input"
+            yield f"{called}: new input"
         elif name not in new:
-            yield f"{name}: no longer an input"
+            yield f"{called}: no longer an input"
         elif name not in grown:
             before, after = old[name]["columns"], new[name]["columns"]
             # As the plugin reads them; what is no longer read comes last.
             order = [*after, *(column for column in before if column not in after)]
             changed = [column for column in order if before.get(column) != after.get(column)]
             if changed:
-                yield f"{name}: {', '.join(changed)} changed"
+                yield f"{called}: {', '.join(changed)} changed"
 
 
 def _range(old: Mapping[str, Any], new: Mapping[str, Any], *, appended: bool) -> Iterator[str]:

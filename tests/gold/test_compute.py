@@ -14,7 +14,8 @@ import pytest
 
 from hf_plugins.features import gold
 from hf_plugins.features.gold.compute import compute_bars
-from hf_plugins.features.gold.families import FAMILIES, INVERTED, Step, families
+from hf_plugins.features.gold.families import FAMILIES, Step, families
+from hf_plugins.features.gold.inversion import INVERTED
 from hf_plugins.features.gold.join import join
 from hf_plugins.features.gold.tape import CHUNK, Tape
 from tests.gold import synthetic
@@ -56,7 +57,7 @@ def test_without_alpha101_the_rest_is_the_same():
 
 def test_inversion_turns_the_sign_of_its_list_and_of_nothing_else():
     frames, whole = market()
-    upright = compute_bars(join(frames), families(), invert=False)
+    upright = compute_bars(join(frames), families(), inverted=False)
     for name in whole:
         sign = -1.0 if name in INVERTED else 1.0
         np.testing.assert_array_equal(whole[name], sign * upright[name], err_msg=name)
@@ -93,7 +94,7 @@ def test_chunks_do_not_wait_for_each_other_but_where_they_say_so():
     tape.values[...] = 1e300
     tape.put(bars)
     for stage in tape.stages:
-        for task in reversed(list(tape._tasks(stage, 0, len(bars)))):
+        for task in reversed(list(tape._tasks(stage, dict.fromkeys(stage, 0), len(bars)))):
             tape.fill_step(*task)
     for row, name in enumerate(tape.names):
         sign = -1.0 if name in INVERTED else 1.0

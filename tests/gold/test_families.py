@@ -9,13 +9,13 @@ from hf_plugins.features.gold.families import (
     ALPHA101,
     FAMILIES,
     GIVEN,
-    INVERTED,
     SHARED,
     families,
     memory,
     names,
     plan,
 )
+from hf_plugins.features.gold.inversion import INVERTED
 from tests.gold import reference
 
 SIZES = {

@@ -38,7 +38,7 @@ def test_all_series_come_from_their_instrument_and_column():
     joined = join(frames)
     for name, (symbol, column) in SERIES.items():
         np.testing.assert_array_equal(joined.series[name], frames[symbol][column])
-    assert COLUMNS["close"] == "xau_close"
+    assert COLUMNS["close"] == "close"
     assert COLUMNS["vix_close"] == "vix_close"
     assert str(joined.index.tz) == "UTC"
     assert joined.index.name == "timestamp"

@@ -77,6 +77,10 @@ def inputs(**columns: str) -> dict[str, InputVersion]:
             {"inputs": {**BASE.inputs, "features/rsi_14": InputVersion("v", {"rsi_14": "r"})}},
             ["features/rsi_14: new input"],
         ),
+        (
+            {"inputs": {**BASE.inputs, "market_data/enriched|XAGUSD|1m": InputVersion("v", {})}},
+            ["market_data/enriched of XAGUSD 1m: new input"],
+        ),
         ({"source_fingerprint": "e" * 64}, ["source content changed"]),
         (
             {"start_date": "2001-01-02T00:00:00+00:00"},

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from hf_plugins.features.gold.compute import compute
-from hf_plugins.features.gold.families import FAMILIES, INVERTED, families, names
+from hf_plugins.features.gold.families import FAMILIES, families, names
+from hf_plugins.features.gold.inversion import INVERTED
 from hf_plugins.features.gold.live import LiveFeatures
 
 __all__ = ["FAMILIES", "INVERTED", "LiveFeatures", "compute", "families", "names"]

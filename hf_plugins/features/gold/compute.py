@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from hf_plugins.features.gold.families import INVERTED, families
+from hf_plugins.features.gold.families import families
+from hf_plugins.features.gold.inversion import invert
 from hf_plugins.features.gold.join import Bars, join
 from hf_plugins.features.gold.tape import Tape
 
@@ -31,24 +32,18 @@ def compute(frames: Mapping[str, pd.DataFrame], *, alpha101: bool = True) -> pd.
     return compute_bars(join(frames), families(alpha101=alpha101))
 
 
-def compute_bars(bars: Bars, chosen: Iterable[str], *, invert: bool = True) -> pd.DataFrame:
+def compute_bars(bars: Bars, chosen: Iterable[str], *, inverted: bool = True) -> pd.DataFrame:
     """The features of some families, from joined bars.
 
     Args:
         bars: the input.
         chosen: families, in the order of the columns.
-        invert: multiply the inverted features by -1.
+        inverted: multiply the inverted features by -1.
     """
     tape = Tape(chosen, len(bars))
-    fill(tape, bars, invert=invert)
-    # Features by row are what pandas keeps of columns of one type, so nothing is copied.
-    return pd.DataFrame(tape.features.T, index=bars.index, columns=list(tape.names), copy=False)
-
-
-def fill(tape: Tape, bars: Bars, *, invert: bool) -> None:
-    """Compute the first rows of a tape: those of ``bars``, as if the data began with them."""
     tape.put(bars)
     tape.fill(0, len(bars))
-    for row, name in enumerate(tape.names):
-        if invert and name in INVERTED:
-            tape.features[row, : len(bars)] *= -1.0
+    if inverted:
+        invert(tape.features, tape.names)
+    # Features by row are what pandas keeps of columns of one type, so nothing is copied.
+    return pd.DataFrame(tape.features.T, index=bars.index, columns=list(tape.names), copy=False)

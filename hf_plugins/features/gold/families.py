@@ -68,17 +68,23 @@ class Step:
     Args:
         kernel: ``kernel(start, stop, <series by name>, [state], out)``.
         writes: names of the rows of ``out``, in order.
+        window: rows, the current one included, of what it reads that a row is made of; of one that
+            ``fades``, the first row.
         block: name under which other kernels read all rows at once; "" for none.
         in_order: row ``start - 1`` of ``out`` is what the kernel continues from, so rows cannot be
-            filled in chunks side by side.
+            filled in chunks side by side. Where that row is null it begins anew, and has the same
+            values once a window is over.
+        fades: row ``start - 1`` of ``out`` stands for all bars before, and nothing makes up for it.
         state: size of the int64 array ``state`` that is carried along; 0 for none.
         of: the series that a kernel of one series is applied to; "" for the one it names.
     """
 
     kernel: Callable[..., None]
     writes: tuple[str, ...]
+    window: int = 1
     block: str = ""
     in_order: bool = False
+    fades: bool = False
     state: int = 0
     of: str = ""
 
@@ -128,6 +134,7 @@ FAMILIES: Final[dict[str, Family]] = {
                     "tod_cos",
                     "leadcorr_nas100",
                 ),
+                window=120,
             ),
         ),
     ),
@@ -164,6 +171,7 @@ FAMILIES: Final[dict[str, Family]] = {
                     "xaucore_60",
                     "xaucore_120",
                 ),
+                window=290,
             ),
         ),
     ),
@@ -192,6 +200,7 @@ FAMILIES: Final[dict[str, Family]] = {
                     "false_breakout_count",
                     "time_since_last_touch",
                 ),
+                window=level_events.BARS,
                 in_order=True,
             ),
         ),
@@ -202,6 +211,7 @@ FAMILIES: Final[dict[str, Family]] = {
             Step(
                 quantile_line.rows,
                 ("channel_upper", "channel_lower", "channel_width", "channel_position"),
+                window=quantile_line.WINDOW,
                 state=quantile_line.STATE_SIZE,
             ),
         ),
@@ -218,44 +228,61 @@ FAMILIES: Final[dict[str, Family]] = {
                     "session_overlap",
                     "vol_session_ratio",
                 ),
+                window=sessions.WINDOW + 1,
                 state=sessions.STATE_SIZE,
             ),
         ),
     ),
     "price_volume": Family(
         Memory.finite(61),
-        (Step(price_volume.rows, ("vw_return_60", "obv_slope_60", "vol_surprise", "pv_corr_60")),),
+        (
+            Step(
+                price_volume.rows,
+                ("vw_return_60", "obv_slope_60", "vol_surprise", "pv_corr_60"),
+                window=61,
+            ),
+        ),
     ),
     "tick_proxies": Family(
         Memory.finite(61),
         (
             Step(
-                tick_proxies.rows, ("tick_direction_ratio", "tick_intensity", "bar_tick_vol_ratio")
+                tick_proxies.rows,
+                ("tick_direction_ratio", "tick_intensity", "bar_tick_vol_ratio"),
+                window=61,
             ),
         ),
     ),
     "momentum": Family(
-        Memory.fading(761), (Step(momentum.rows, ("rsi_14", "mom_divergence", "mom_60")),)
+        Memory.fading(761),
+        (Step(momentum.rows, ("rsi_14", "mom_divergence", "mom_60"), window=61),),
     ),
     "regime": Family(
         Memory.finite(1500),
         (
-            Step(hurst.rows, ("hurst_60",)),
-            Step(regime.rows, ("trend_mr_class", "regime_persistence", "regime_change_rate")),
+            Step(hurst.rows, ("hurst_60",), window=hurst.WINDOW),
+            Step(
+                regime.rows,
+                ("trend_mr_class", "regime_persistence", "regime_change_rate"),
+                window=regime.LONGEST,
+            ),
         ),
     ),
     "volatility": Family(
-        Memory.finite(90), (Step(volatility.rows, ("parkinson_vol", "gk_vol", "vol_of_vol")),)
+        Memory.finite(90),
+        (Step(volatility.rows, ("parkinson_vol", "gk_vol", "vol_of_vol"), window=60),),
     ),
     "clustering": Family(
-        Memory.finite(160), (Step(clustering.rows, ("vol_autocorr_10", "vol_breakout_flag")),)
+        Memory.finite(160),
+        (Step(clustering.rows, ("vol_autocorr_10", "vol_breakout_flag"), window=130),),
     ),
     "risk": Family(
         Memory.finite(61),
-        (Step(risk.rows, ("gold_equity_corr_regime", "vix_level", "vix_change")),),
+        (Step(risk.rows, ("gold_equity_corr_regime", "vix_level", "vix_change"), window=61),),
     ),
     "lead_lag": Family(
-        Memory.finite(7), (Step(lead_lag.rows, ("dxy_lag5_ret", "nas_lag5_ret", "xag_lag5_ret")),)
+        Memory.finite(7),
+        (Step(lead_lag.rows, ("dxy_lag5_ret", "nas_lag5_ret", "xag_lag5_ret"), window=6),),
     ),
     "candles": Family(
         Memory.finite(1),
@@ -286,10 +313,10 @@ FAMILIES: Final[dict[str, Family]] = {
     "multi_scale": Family(
         Memory.finite(121),
         (
-            Step(higuchi.rows, ("fractal_dim_60",)),
-            Step(dfa.rows, ("dfa_60",)),
-            Step(wavelet.rows, ("wavelet_energy_ratio",)),
-            Step(entropy.rows, ("multiscale_entropy",)),
+            Step(higuchi.rows, ("fractal_dim_60",), window=higuchi.WINDOW),
+            Step(dfa.rows, ("dfa_60",), window=dfa.WINDOW),
+            Step(wavelet.rows, ("wavelet_energy_ratio",), window=60),
+            Step(entropy.rows, ("multiscale_entropy",), window=entropy.WINDOW),
         ),
     ),
     "self_similarity": Family(
@@ -304,50 +331,78 @@ FAMILIES: Final[dict[str, Family]] = {
                     "autocorr_lag60",
                     "partial_autocorr",
                 ),
+                window=180,
             ),
-            Step(self_similarity.rows, ("self_similarity_idx",)),
+            Step(self_similarity.rows, ("self_similarity_idx",), window=1500),
         ),
     ),
-    "alpha101": Family(Memory.finite(200), (Step(alpha101.rows, ("alpha024", "alpha083")),)),
+    "alpha101": Family(
+        Memory.finite(200), (Step(alpha101.rows, ("alpha024", "alpha083"), window=200),)
+    ),
 }
 """All families in the official order."""
 
 SHARED: Final = (
-    Step(series.returns, ("log_return",)),
-    Step(series.returns, ("xag_return",), of="xag_close"),
-    Step(series.returns, ("dxy_return",), of="dxy_close"),
-    Step(series.returns, ("nas_return",), of="nas_close"),
-    Step(series.returns, ("us500_return",), of="us500_close"),
+    Step(series.returns, ("log_return",), window=2),
+    Step(series.returns, ("xag_return",), window=2, of="xag_close"),
+    Step(series.returns, ("dxy_return",), window=2, of="dxy_close"),
+    Step(series.returns, ("nas_return",), window=2, of="nas_close"),
+    Step(series.returns, ("us500_return",), window=2, of="us500_close"),
     Step(series.squares, ("squared_range", "squared_body")),
-    Step(series.realised, ("volatility_30", "volatility_60")),
-    Step(series.gaps, ("momentum_gap", "volatility_gap")),
-    Step(averages.ranges, ("atr",), in_order=True),
-    Step(averages.changes, ("average_gain", "average_loss"), in_order=True),
+    Step(series.realised, ("volatility_30", "volatility_60"), window=60),
+    Step(series.gaps, ("momentum_gap", "volatility_gap"), window=61),
+    Step(averages.ranges, ("atr",), window=averages.LENGTH + 1, in_order=True, fades=True),
+    Step(
+        averages.changes,
+        ("average_gain", "average_loss"),
+        window=averages.LENGTH + 1,
+        in_order=True,
+        fades=True,
+    ),
     Step(
         trading_day.rows,
         ("day_high", "day_low", "first_day", "previous_high", "previous_low", "previous_close"),
+        window=2 * trading_day.DAY + 1,
         in_order=True,
     ),
-    Step(alpha101.relative_ranges, ("relative_range", "rounded_range")),
-    Step(level_fit.fits, _numbered("fitted_levels", level_fit.ROWS), block="fitted_levels"),
+    Step(alpha101.relative_ranges, ("relative_range", "rounded_range"), window=5),
+    Step(
+        level_fit.fits,
+        _numbered("fitted_levels", level_fit.ROWS),
+        window=level_fit.WINDOW,
+        block="fitted_levels",
+    ),
     Step(
         level_fit.in_force,
         _numbered("levels", level_fit.ROWS),
+        window=60,
         block="levels",
         in_order=True,
     ),
-    Step(level_events.events, _numbered("level_events", 4), block="level_events"),
-    Step(return_moments.rows, _numbered("return_moments", 2), block="return_moments"),
-    Step(hurst.range_rows, _numbered("rescaled_ranges", 6), block="rescaled_ranges"),
-    Step(dfa.box_rows, _numbered("box_residuals", 6), block="box_residuals"),
+    Step(
+        level_events.events,
+        _numbered("level_events", 4),
+        window=level_events.MOST_BEYOND + 2,
+        block="level_events",
+    ),
+    Step(
+        return_moments.rows,
+        _numbered("return_moments", 2),
+        window=return_moments.WINDOW,
+        block="return_moments",
+    ),
+    Step(
+        hurst.range_rows,
+        _numbered("rescaled_ranges", 6),
+        window=hurst.WINDOW,
+        block="rescaled_ranges",
+    ),
+    Step(dfa.box_rows, _numbered("box_residuals", 6), window=15, block="box_residuals"),
 )
 """What several kernels read and no feature is."""
 
 ALPHA101: Final = "alpha101"
 """The family that the Alpha101 toggle leaves out."""
-
-INVERTED: Final = ("tod_cos", "beta_xag_to_xau_30", "beta_xag_to_xau_60", "beta_xag_to_xau_120")
-"""Features that are multiplied by -1 after everything else; a decision, not an estimate."""
 
 
 def names(*, alpha101: bool = True) -> tuple[str, ...]:
@@ -392,6 +447,20 @@ def plan(chosen: Iterable[str]) -> list[list[Step]]:
             depth(step)
     # What cannot be cut into chunks starts first, so that the others fill the time beside it.
     return [sorted(stages[key], key=lambda step: not step.in_order) for key in sorted(stages)]
+
+
+def reach(stages: Iterable[Iterable[Step]]) -> dict[str, int]:
+    """How many rows before the first wanted one each series has to be known for, by its name.
+
+    0 for features that nothing reads. A step that fades goes on from the row before these.
+    """
+    found: dict[str, int] = {}
+    for step in reversed([step for stage in stages for step in stage]):
+        rows = max(found.get(name, 0) for name in (*step.writes, step.block))
+        found |= dict.fromkeys(step.writes, rows)
+        for name in step.reads:
+            found[name] = max(found.get(name, 0), rows + step.window - 1)
+    return found
 
 
 def _all_steps() -> list[Step]:

@@ -28,7 +28,7 @@ PREFIXES: Final = {
     "US500": "us500",
     "VIX": "vix",
 }
-"""The six instruments, and how the columns of each begin in one frame of all."""
+"""The six instruments, and how the columns of all but gold begin in one frame of all."""
 PRICES: Final = ("open", "high", "low", "close")
 
 SERIES: Final = {
@@ -44,8 +44,12 @@ SERIES: Final = {
     "vix_close": ("VIX", "close"),
 }
 """What kernels call a series, with its instrument and column."""
-COLUMNS: Final = {name: f"{PREFIXES[symbol]}_{column}" for name, (symbol, column) in SERIES.items()}
-"""What a column of one frame of all instruments is called, by series."""
+COLUMNS: Final = {
+    name: column if symbol == GOLD else f"{PREFIXES[symbol]}_{column}"
+    for name, (symbol, column) in SERIES.items()
+}
+"""What a column of one frame of all instruments is called, by series: gold's plainly, as bars are,
+those of the others after their instrument."""
 CLOCKS: Final = ("minute", "london_minute")
 """Series that come from the time stamps: epoch minutes, by UTC and by the clock of London."""
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import DataError, listing, unknown
-from hf_plugins.features.gold.families import FAMILIES, INVERTED, families
+from hf_plugins.features.gold.families import FAMILIES, families
+from hf_plugins.features.gold.inversion import INVERTED
 from hf_plugins.features.gold.join import (
     CLOCKS,
     PREFIXES,
@@ -60,7 +61,7 @@ class LiveFeatures:
         self._families = families(alpha101=alpha101)
         self.names = tuple(name for family in self._families for name in FAMILIES[family].names)
         self._tape = Tape(self._families, _ROOM)
-        self._signs = np.array([-1.0 if name in INVERTED else 1.0 for name in self.names])
+        self._inverted = [row for row, name in enumerate(self.names) if name in INVERTED]
         self._start_over(0, None)
         if frames is not None:
             self._warm_up(join(frames))
@@ -106,7 +107,9 @@ class LiveFeatures:
             kernel(row, row + 1, *arguments)
         self._rows = row + 1
         self._time = time
-        return self._tape.features[:, row] * self._signs
+        found = self._tape.features[:, row].copy()
+        found[self._inverted] = 0.0 - found[self._inverted]
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """All that is needed to continue, as plain arrays (``numpy.savez(path, **state)``).
@@ -159,11 +162,11 @@ class LiveFeatures:
         return live
 
     def _warm_up(self, bars: Bars) -> None:
-        # All of the history runs through, so that Wilder's averages start where those of a batch
-        # over the same bars do.
+        # Wilder's averages start where those of a batch over the same bars do. Of all other series
+        # no more is computed than the rows to come look back on.
         history = Tape(self._families, len(bars))
         history.put(bars)
-        history.fill(0, len(bars))
+        history.resume(len(bars), len(bars), {})
         first = max(len(bars) - HISTORY, 0)
         self._tape.features[:, : len(bars) - first] = np.nan
         for name in self._carried():

@@ -50,11 +50,11 @@ def alpha024(t: int, close: np.ndarray) -> float:
     """Reversal towards the 100-bar low; see the module."""
     rise = (mean(close, t - 99, t) - mean(close, t - 199, t - 100)) / close[t - 100]
     if rise > 0.05:
-        return -(close[t] - close[t - 3])
+        return close[t - 3] - close[t]
     lowest = close[t]
     for i in range(t - 99, t):
         lowest = min(lowest, close[i])
-    return -(close[t] - lowest)
+    return lowest - close[t]
 
 
 @njit(cache=True, nogil=True)

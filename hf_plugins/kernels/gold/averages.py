@@ -6,7 +6,7 @@ The average of the first 14 values starts the recursion, every later value enter
 .. math:: s_t = \frac{13\, s_{t-1} + x_t}{14}
 
 The first bar has no previous close, hence no value. The output is its own state: row ``start - 1``
-is what row ``start`` continues from. Unlike :mod:`hf_plugins.kernels.wilder` there is no missing
+is what row ``start`` continues from; where it is null, the recursion starts. Unlike :mod:`hf_plugins.kernels.wilder` there is no missing
 bar to start anew from: the bars are joined.
 """
 
@@ -37,9 +37,9 @@ def ranges(
     first 14 bars.
     """
     for t in range(max(start, LENGTH), stop):
-        if t == LENGTH:
+        if np.isnan(out[0, t - 1]):
             total = 0.0
-            for i in range(1, LENGTH + 1):
+            for i in range(t - LENGTH + 1, t + 1):
                 total += true_range(i, high, low, close)
         else:
             total = out[0, t - 1] * (LENGTH - 1) + true_range(t, high, low, close)
@@ -53,9 +53,9 @@ def changes(start: int, stop: int, close: np.ndarray, out: np.ndarray) -> None:
     Unit, look-back and null: as :func:`ranges`.
     """
     for t in range(max(start, LENGTH), stop):
-        if t == LENGTH:
+        if np.isnan(out[0, t - 1]):
             gains, losses = 0.0, 0.0
-            for i in range(1, LENGTH + 1):
+            for i in range(t - LENGTH + 1, t + 1):
                 gains += max(close[i] - close[i - 1], 0.0)
                 losses += max(close[i - 1] - close[i], 0.0)
         else:

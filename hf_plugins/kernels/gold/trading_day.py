@@ -4,7 +4,8 @@ A trading day runs from 22:00 to 22:00 UTC, New York's close: gold's daily break
 winter and in summer, and Sunday evening belongs to Monday. The previous day is the latest earlier
 one that has joined bars. The first day of the data may be cut off, so nothing is derived from it.
 
-The output is its own state: row ``start - 1`` is what row ``start`` continues from.
+The output is its own state: row ``start - 1`` is what row ``start`` continues from. Where that is
+null, the data is taken to begin.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def rows(
     three during the first two trading days of the data.
     """
     for t in range(start, stop):
-        if t == 0:
+        if t == 0 or np.isnan(out[0, t - 1]):
             out[0, t], out[1, t], out[2, t] = high[t], low[t], 1.0
         elif (minute[t] + START) // DAY == (minute[t - 1] + START) // DAY:
             out[0, t] = max(out[0, t - 1], high[t])
