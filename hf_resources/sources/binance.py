@@ -348,7 +348,10 @@ class _Klines:
         bars = pd.DataFrame(
             {
                 name: np.array(
-                    [np.nan if row[position] is None else float(row[position]) for row in reply.body],
+                    [
+                        np.nan if row[position] is None else float(row[position])
+                        for row in reply.body
+                    ],
                     dtype="float64",
                 )
                 for position, name in _FIELDS.items()
