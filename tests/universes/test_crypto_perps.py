@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from tests.universes import oracles, replays
-from tests.universes.conftest import Ran, heads
+from tests.universes.running import Ran, heads
 
 HOUR = pd.Timedelta(hours=1)
 PRICES = ["open", "high", "low", "close", "volume"]
@@ -36,11 +36,11 @@ def perpetuals(ran: Ran) -> list[str]:
 
 def known_at(closes: pd.DatetimeIndex, values: Any, oldest: pd.Timedelta) -> pd.Series:
     """The last value stamped at or before each close and not as old as that; else null."""
-    result = []
-    for close in closes:
-        before = values.loc[(values.index <= close) & (values.index > close - oldest)]
-        result.append(before.iloc[-1] if len(before) else np.nan)
-    return pd.Series(result, closes - HOUR)
+    wanted = pd.DataFrame({"at": closes})
+    known = pd.DataFrame({"at": values.index, "value": values.to_numpy()})
+    youngest = oldest - pd.Timedelta(microseconds=1)
+    joined = pd.merge_asof(wanted, known, on="at", tolerance=youngest)
+    return pd.Series(joined["value"].to_numpy(), closes - HOUR)
 
 
 def test_every_row_that_was_served_is_stored_or_put_aside(
