@@ -78,7 +78,7 @@ PAGES = (
 
 def main() -> None:
     """Run, draw and write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Draw the pages of the examples.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the shared data")
     data = parser.parse_args().data.resolve()
     if CHROMIUM is None:

@@ -5,13 +5,14 @@ Written for the eye and not for speed; nothing here is of the project.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import exchange_calendars
 import numpy as np
 import pandas as pd
 
-DAY, HOUR = pd.Timedelta(days=1), pd.Timedelta(hours=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def features(bars: Any, bars_per_year: float, *, never_closes: bool) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def seeded(values: Any, *, first: int, length: int, alpha: float) -> pd.Series:
     return seed.ewm(alpha=alpha, adjust=False).mean()
 
 
-def return_since(close: Any, lag: pd.Timedelta, tolerance: pd.Timedelta) -> pd.Series:
+def return_since(close: Any, lag: timedelta, tolerance: timedelta) -> pd.Series:
     wanted = pd.DataFrame({"at": close.index - lag})
     known = pd.DataFrame({"at": close.index, "then": close.to_numpy()})
     then = pd.merge_asof(wanted, known, on="at", tolerance=tolerance)["then"]
@@ -108,7 +109,7 @@ def percentile(rates: Any) -> pd.Series:
     return pd.Series(result, rates.index)
 
 
-def slots(first: pd.Timestamp, last: pd.Timestamp, step: pd.Timedelta) -> pd.DatetimeIndex:
+def slots(first: Any, last: Any, step: timedelta) -> Any:
     """Open times of all bars of the sessions of New York from one to another, both included."""
     calendar = exchange_calendars.get_calendar("XNYS")
     schedule = calendar.schedule.loc[str(first.date()) : str(last.date())]
@@ -116,17 +117,17 @@ def slots(first: pd.Timestamp, last: pd.Timestamp, step: pd.Timedelta) -> pd.Dat
         pd.date_range(row["open"], row["close"], freq=step, inclusive="left")
         for _, row in schedule.iterrows()
     ]
-    found = days[0].append(days[1:])
+    found: Any = days[0].append(days[1:])
     return found[(found >= first) & (found <= last)]
 
 
-def slot_of(stamps: pd.DatetimeIndex, step: pd.Timedelta) -> pd.DatetimeIndex:
+def slot_of(stamps: Any, step: timedelta) -> Any:
     """The session's slot that each instant lies in, null outside of the sessions."""
     calendar = exchange_calendars.get_calendar("XNYS")
     schedule = calendar.schedule
     days = stamps.tz_localize(None).normalize()
     opens = pd.DatetimeIndex(schedule["open"].reindex(days))
     closes = pd.DatetimeIndex(schedule["close"].reindex(days))
-    slot = opens + (stamps - opens) // step * step
+    slot: Any = opens + (stamps - opens) // step * step
     inside = (stamps >= opens) & (stamps < closes)
     return pd.DatetimeIndex(slot.where(inside))

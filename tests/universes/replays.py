@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -95,35 +96,35 @@ def binance(shared_data: Path) -> BinanceReplay:
 PRICES_AND_VOLUME = ["open", "high", "low", "close", "volume"]
 
 
-def daily_shares(shared_data: Path, symbol: str) -> pd.DataFrame:
+def daily_shares(shared_data: Path, symbol: str) -> Any:
     return _rows(shared_data / "us_equities" / "daily_tiingo_44_2024_2026.parquet", symbol)
 
 
-def five_minutes(shared_data: Path, symbol: str) -> pd.DataFrame:
+def five_minutes(shared_data: Path, symbol: str) -> Any:
     file = shared_data / "us_equities" / "intraday_5m_12_2025_12_2026_03.parquet"
     return _rows(file, symbol).loc[:, PRICES_AND_VOLUME]
 
 
-def perpetual_hours(shared_data: Path, symbol: str) -> pd.DataFrame:
+def perpetual_hours(shared_data: Path, symbol: str) -> Any:
     return _rows(shared_data / "crypto" / "binance_perps_20" / "klines_1h.parquet", symbol)
 
 
-def spot_hours(shared_data: Path, symbol: str) -> pd.DataFrame:
+def spot_hours(shared_data: Path, symbol: str) -> Any:
     pair = symbol.replace("/", "")
     frame = pd.read_parquet(shared_data / "crypto" / "binance_spot_klines" / f"{pair}_1h.parquet")
     return frame.set_index("time").sort_index()
 
 
-def funding(shared_data: Path, symbol: str) -> pd.Series:
+def funding(shared_data: Path, symbol: str) -> Any:
     file = shared_data / "crypto" / "binance_perps_all" / "funding.parquet"
     return _rows(file, symbol)["funding_rate"]
 
 
-def open_interest(shared_data: Path, symbol: str) -> pd.Series:
+def open_interest(shared_data: Path, symbol: str) -> Any:
     file = shared_data / "crypto" / "binance_perps_all" / "oi_4h.parquet"
     return _rows(file, symbol)["sum_open_interest"]
 
 
-def _rows(file: Path, symbol: str) -> pd.DataFrame:
+def _rows(file: Path, symbol: str) -> Any:
     frame = pd.read_parquet(file, filters=[("symbol", "==", symbol)])
     return frame.set_index("time").sort_index()

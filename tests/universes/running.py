@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import shutil
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
@@ -24,7 +23,7 @@ from hf_resources.tracking import Tracking
 from tests.universes.replays import CLOCKS, EXAMPLES, replay
 
 CUT = {
-    "us_equities": ("AAPL", "AVGO", "IWM"),
+    "us_equities": ("AAPL", "AVGO"),
     "crypto_perps": ("BTCUSDT", "SOLUSDT", "BTC/USDT"),
 }
 METRIC_DAYS = {
@@ -48,9 +47,9 @@ class Ran:
     checks: dict[str, dg.AssetCheckEvaluation]
 
     @property
-    def clock(self) -> pd.Timestamp:
+    def clock(self) -> datetime:
         """The vendor's."""
-        return pd.Timestamp(CLOCKS[self.name])
+        return CLOCKS[self.name]
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -64,16 +63,16 @@ class Ran:
     def head(self, layer: str, name: str, partition: Partition) -> Dataset:
         return self.session.store.heads(layer, name)[partition]  # type: ignore[index]
 
-    def read(self, layer: str, name: str, partition: Partition) -> pd.DataFrame:
+    def read(self, layer: str, name: str, partition: Partition) -> Any:
         return self.session.store.read(self.head(layer, name, partition))
 
-    def bars(self, symbol: str, timeframe: str) -> pd.DataFrame:
+    def bars(self, symbol: str, timeframe: str) -> Any:
         return self.read("market_data", "bars", (symbol, timeframe))
 
-    def quarantine(self, symbol: str, timeframe: str) -> pd.DataFrame:
+    def quarantine(self, symbol: str, timeframe: str) -> Any:
         return self.read("market_data", "quarantine", (symbol, timeframe))
 
-    def enriched(self, symbol: str, timeframe: str) -> pd.DataFrame:
+    def enriched(self, symbol: str, timeframe: str) -> Any:
         return self.read("market_data", "enriched", (symbol, timeframe))
 
     def status(self, symbol: str, timeframe: str) -> Any:

@@ -8,6 +8,7 @@ futures, which spot pairs have, no liquidations and no long/short ratio.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from tests.universes import oracles, replays
 from tests.universes.running import Ran, heads
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = timedelta(hours=1)
 PRICES = ["open", "high", "low", "close", "volume"]
 NEVER = ["liquidations_long", "liquidations_short", "long_short_account_ratio"]
 
@@ -34,11 +35,11 @@ def perpetuals(ran: Ran) -> list[str]:
     return [symbol for symbol in ran.symbols if "/" not in symbol]
 
 
-def known_at(closes: pd.DatetimeIndex, values: Any, oldest: pd.Timedelta) -> pd.Series:
+def known_at(closes: Any, values: Any, oldest: timedelta) -> Any:
     """The last value stamped at or before each close and not as old as that; else null."""
-    wanted = pd.DataFrame({"at": closes})
+    wanted = pd.DataFrame({"at": closes.as_unit("us")})
     known = pd.DataFrame({"at": values.index, "value": values.to_numpy()})
-    youngest = oldest - pd.Timedelta(microseconds=1)
+    youngest = oldest - timedelta(microseconds=1)
     joined = pd.merge_asof(wanted, known, on="at", tolerance=youngest)
     return pd.Series(joined["value"].to_numpy(), closes - HOUR)
 
@@ -85,7 +86,7 @@ def test_a_series_without_holes_has_no_gap(crypto_perps: Ran) -> None:
 
 
 def test_the_crash_of_10_october_is_flagged_and_kept(crypto_perps: Ran) -> None:
-    crash = pd.Timestamp("2025-10-10 21:00", tz="UTC")
+    crash = datetime(2025, 10, 10, 21, tzinfo=UTC)
     for symbol in ("BTCUSDT", "SOLUSDT"):
         bars = crypto_perps.bars(symbol, "1h")
         notes = bars["validation_notes"].dropna()
@@ -105,7 +106,7 @@ def test_funding_is_the_last_settlement_before_the_close(
         bars = crypto_perps.bars(symbol, "1h")
         closes = pd.DatetimeIndex(bars.index) + HOUR
         rates = replays.funding(shared_data, symbol)
-        expected = known_at(closes, rates, pd.Timedelta(hours=8, minutes=1))
+        expected = known_at(closes, rates, timedelta(hours=8, minutes=1))
         np.testing.assert_array_equal(bars["funding_rate"], expected)
         # From the first settlement on there is always one, before it never.
         first = closes >= rates.index[0]
@@ -147,12 +148,12 @@ def test_what_the_data_does_not_have_is_null(crypto_perps: Ran, shared_data: Pat
     for symbol in crypto_perps.symbols:
         enriched = crypto_perps.enriched(symbol, "1h")
         derived = ["delta", "long_short_ratio", "liquidation_intensity", "exchange_inflow"]
-        assert enriched[[*NEVER, *derived]].isna().all(axis=None)
+        assert enriched[[*NEVER, *derived]].isna().to_numpy().all()
         takers = enriched[["taker_buy_volume", "taker_sell_volume", "buy_sell_ratio"]]
         if "/" not in symbol:
-            assert takers.isna().all(axis=None)
+            assert takers.isna().to_numpy().all()
             continue
-        assert enriched[["funding_rate", "open_interest"]].isna().all(axis=None)
+        assert enriched[["funding_rate", "open_interest"]].isna().to_numpy().all()
         rows = served(crypto_perps, shared_data, symbol).loc[enriched.index]
         np.testing.assert_array_equal(takers["taker_buy_volume"], rows["taker_buy_base"])
 
@@ -171,7 +172,7 @@ def test_enriched_bars_equal_plain_pandas(
     if "/" not in symbol:
         closes = pd.DatetimeIndex(rows.index) + HOUR
         rates = replays.funding(shared_data, symbol)
-        bars["funding_rate"] = known_at(closes, rates, pd.Timedelta(hours=8, minutes=1))
+        bars["funding_rate"] = known_at(closes, rates, timedelta(hours=8, minutes=1))
         bars["open_interest"] = (
             replays.open_interest(shared_data, symbol).reindex(closes).to_numpy()
         )
