@@ -103,6 +103,9 @@ def _shown(value: Any) -> Any:
         return float(f"{value:.6g}")
     if isinstance(value, bool | int | str):
         return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        # Sentences for people: in the open, not folded away as JSON.
+        return dg.MetadataValue.md("\n".join(f"* {each}" for each in value)) if value else "none"
     return dg.MetadataValue.json(value)
 
 

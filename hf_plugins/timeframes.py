@@ -20,11 +20,11 @@ DURATIONS: Final[dict[str, timedelta]] = {
     "1d": timedelta(days=1),
 }
 
-# Sessions in a year and trading hours in a session, by kind of calendar.
-_TRADING_YEAR: Final[dict[str, tuple[int, float]]] = {
-    "24/7": (365, 24.0),
-    "24/5": (260, 24.0),
-    "exchange": (252, 6.5),
+# Sessions in a year and the length of a session, by kind of calendar.
+_TRADING_YEAR: Final[dict[str, tuple[int, timedelta]]] = {
+    "24/7": (365, timedelta(hours=24)),
+    "24/5": (260, timedelta(hours=24)),
+    "exchange": (252, timedelta(hours=6, minutes=30)),
 }
 
 
@@ -47,6 +47,6 @@ def bars_per_year(calendar: str, timeframe: str) -> float:
     of 24 hours) or the code of an exchange such as ``"XNYS"`` (252 sessions of 6.5 hours, where a
     session's last, shorter bar counts as one).
     """
-    sessions, hours = _TRADING_YEAR.get(calendar, _TRADING_YEAR["exchange"])
-    bar_hours = duration(timeframe) / timedelta(hours=1)
-    return float(sessions * max(1, -(-hours // bar_hours)))
+    sessions, length = _TRADING_YEAR.get(calendar, _TRADING_YEAR["exchange"])
+    # Whole microseconds: a twelfth of an hour as a fraction would make 79 bars of 78.
+    return float(sessions * -(-length // duration(timeframe)))

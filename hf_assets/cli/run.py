@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hf_assets import reports
+from hf_assets import location, reports
 from hf_assets.build import step_name
 from hf_assets.cli.session import Session, dagster_instance
 from hf_assets.partitions import WHOLE_UNIVERSE, partition_key
@@ -61,8 +62,11 @@ def demo() -> None:
     tally = materialise(session, console)
     for name in session.project.strategies:
         console.print(results(session, name))
+    named = os.environ.get(location.VARIABLE)
+    ui = f"make ui DEFS={os.path.relpath(named)}" if named else "make ui"
     console.print(
-        "\nSee it in the browser: [bold]make ui[/], then open [bold]http://localhost:3000[/]"
+        f"\nSee it in the browser: [bold]{ui}[/], then open [bold]http://localhost:3000[/]",
+        soft_wrap=True,
     )
     finish(console, tally)
 

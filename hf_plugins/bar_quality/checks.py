@@ -110,8 +110,9 @@ def series_checks(series: Batch, policy: QualityPolicy) -> Masks:
 
     ``outlier``: the bar strays from the nearer of the last two closes by more than
     ``outlier_multiple`` times the median of what the ``window`` bars before it did, and by more
-    than ``outlier_floor``. A jump is an outlier when it happens, whatever follows: whether it was a
-    spike or a new level is known one bar later, see :func:`outcomes`.
+    than ``outlier_floor``. A split that the bar declares is no move. A jump is an outlier when it
+    happens, whatever follows: whether it was a spike or a new level is known one bar later, see
+    :func:`outcomes`.
 
     ``volume_anomaly``: the volume is more than ``volume_multiple`` times the median of the
     ``window`` bars before it, or is 0 although that median is not.
@@ -122,7 +123,9 @@ def series_checks(series: Batch, policy: QualityPolicy) -> Masks:
     """
     values = series.values
     run = kernels.identical_run(np.stack([values[name] for name in (*PRICES, "volume")]))
-    stray = kernels.excursions(values["high"], values["low"], values["close"])
+    split = values.get("split_factor", np.ones(len(series)))
+    split = np.where(np.isfinite(split) & (split > 0), split, 1.0)
+    stray = kernels.excursions(values["high"], values["low"], values["close"], split)
     usual = kernels.past_median(stray, policy.window, policy.minimum_history)
     volume = values["volume"]
     usual_volume = kernels.past_median(volume, policy.window, policy.minimum_history)

@@ -46,19 +46,30 @@ def past_median(values: np.ndarray, window: int, minimum: int) -> np.ndarray:
 
 
 @njit(cache=True)
-def excursions(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
+def excursions(
+    high: np.ndarray, low: np.ndarray, close: np.ndarray, split: np.ndarray
+) -> np.ndarray:
     """How far each bar strays from what came before, as a log move; prices are positive.
 
     The larger of the moves to the high and to the low, measured from whichever of the last two
-    closes is nearer: after a single bad close, the next good bar is no outlier. NaN in the first
-    row.
+    closes is nearer: after a single bad close, the next good bar is no outlier. An earlier close is
+    put on the footing of the bar by the splits in between, so that a split that is known is no
+    move. NaN in the first row.
+
+    Args:
+        high: shape (n_rows,), and so are the others.
+        low: as above.
+        close: as above.
+        split: shares after the bar's open for each one before it, 1 where nothing was split.
     """
     rows = close.size
     result = np.full(rows, np.nan)
     for row in range(1, rows):
         nearest = np.inf
+        shares = 1.0
         for back in range(1, min(row, 2) + 1):
-            base = close[row - back]
+            shares *= split[row - back + 1]
+            base = close[row - back] / shares
             move = max(abs(np.log(high[row] / base)), abs(np.log(low[row] / base)))
             nearest = min(nearest, move)
         result[row] = nearest

@@ -212,6 +212,10 @@ def check_bars(
     absent = _not_among(batch.stamps, last, expected)
     faults = _faults(owner, batch, masks, policy)
     unkept = _not_among(batch.stamps[rows], last, expected)
+    # A bar that is still being formed at the end is not missing; `unfinished` tells of it.
+    kept_until = batch.stamps[rows].max() if len(rows) else last
+    forming = batch.stamps[masks["unfinished"] & (batch.stamps > kept_until)]
+    unkept = unkept[~np.isin(unkept, forming)]
     if len(unkept):
         faults.append(_missing_fault(owner, masks["missing"], unkept, len(absent), policy))
     return BarQuality(
@@ -372,9 +376,10 @@ def _missing_fault(
 ) -> Fault:
     aside = len(unkept) - absent
     plural = "bar is" if len(unkept) == 1 else "bars are"
+    verb = "s" if aside == 1 else ""
     sentence = (
         f"{owner}: {len(unkept)} expected {plural} missing, the first at {instant(unkept[0])}"
-        f"{f'; {aside} of them came and stand in quarantine' if aside else ''}; "
+        f"{f'; {aside} of them came and stand{verb} in quarantine' if aside else ''}; "
         f"{'the batch is refused' if policy.missing == 'block' else 'nothing is filled'}."
     )
     return Fault("missing", policy.missing, tuple(np.flatnonzero(after_gap).tolist()), sentence)

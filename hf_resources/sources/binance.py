@@ -72,6 +72,8 @@ _FIELDS: Final = {
     9: "taker_buy_volume",
 }
 _KLINE_LENGTH: Final = 12
+# What a mirror of the venue may not have, and sends as null; the venue itself always has it.
+_OPTIONAL: Final = ("trades", "taker_buy_volume")
 _FUNDING_ROWS: Final = 1000
 _STATISTICS_ROWS: Final = 500
 # An hour less than the venue keeps, because a start outside is refused and not cut.
@@ -345,7 +347,13 @@ class _Klines:
         self.moment = reply.moment
         bars = pd.DataFrame(
             {
-                name: np.array([float(row[position]) for row in reply.body], dtype="float64")
+                name: np.array(
+                    [
+                        np.nan if row[position] is None else float(row[position])
+                        for row in reply.body
+                    ],
+                    dtype="float64",
+                )
                 for position, name in _FIELDS.items()
             },
             index=instants([row[0] for row in reply.body]),
@@ -368,7 +376,8 @@ def _check_klines(body: Any) -> pd.DatetimeIndex:
         if type(row[0]) is not int:
             raise BadReplyError(f"has an open time {row[0]!r}, which is no time in milliseconds")
         for position, name in _FIELDS.items():
-            number(row[position], name)
+            if row[position] is not None or name not in _OPTIONAL:
+                number(row[position], name)
     return instants([row[0] for row in body])
 
 

@@ -9,6 +9,8 @@ Splits v3" and "Dividends v3"):
   one of currencies and crypto at midnight UTC. Daily bars are labelled here with midnight UTC of
   their date, as everywhere in the platform.
 * Bars cover the extended hours, 4:00 to 20:00 New York.
+* Bars of an hour open on the full hour. The one at 9:00 in New York holds half an hour before the
+  session and half an hour of it.
 * The status ``DELAYED`` means that the plan sees trades 15 minutes late.
 
 The key goes out as a header only. ``next_url`` is followed by its path, against ``base_url``: the
@@ -58,6 +60,7 @@ OTHER_KEY_NAME: Final = "MASSIVE_API_KEY"
 
 # Bars of four hours are left out: the vendor lays them from midnight in New York, so that they do
 # not open on multiples of four hours UTC and move with daylight saving. They can be resampled.
+# So can bars of an hour of a market whose session begins at half past.
 _RANGES: Final[dict[str, tuple[int, str]]] = {
     "1m": (1, "minute"),
     "5m": (5, "minute"),
@@ -143,8 +146,11 @@ class PolygonSource(VendorSource):
         return {name: value for name, value in values.items() if name not in _REACH}
 
     def timeframes(self, instrument: Instrument) -> tuple[str, ...]:
-        """All but ``4h``; none for futures."""
-        return tuple(_RANGES) if instrument.asset_class in _PREFIXES else ()
+        """All but ``4h``, and ``1h`` where the market trades around the clock; none for futures."""
+        if instrument.asset_class not in _PREFIXES:
+            return ()
+        hourly = instrument.calendar in _MINUTES_PER_WEEK
+        return tuple(name for name in _RANGES if hourly or name != "1h")
 
     def columns(self, instrument: Instrument) -> tuple[str, ...]:
         """Splits and dividends for equities only; an index has no volume, which is null then."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, cast
 
 import pandas as pd
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from hf_plugins.base import Params
 from hf_plugins.errors import ConfigurationError, unknown
-from hf_plugins.timeframes import duration
+from hf_plugins.timeframes import DURATIONS, duration
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import RAW_COLUMNS, Source
 from hf_resources.sources.http import HttpParams
@@ -101,9 +101,12 @@ class VendorSource(Source):
                 f"'{instrument.asset_class}', which this source does not have"
             )
         if timeframe not in allowed:
+            known = duration(timeframe) if timeframe in DURATIONS else timedelta(0)
+            finer = [each for each in allowed if duration(each) < known]
+            hint = f" It can be made of {finer[-1]}: resample: {{{timeframe}: {finer[-1]}}}"
             raise ConfigurationError(
                 f"source '{self.key}': {instrument.symbol}: "
-                f"{unknown('timeframe', timeframe, allowed)}"
+                f"{unknown('timeframe', timeframe, allowed)}{hint if finer else ''}"
             )
 
     def vendor_symbol(self, instrument: Instrument, usual: str) -> str:

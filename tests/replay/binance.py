@@ -37,30 +37,24 @@ class BinanceReplay:
         self.spent: list[tuple[datetime, float]] = []
 
     def add_klines(self, market: str, symbol: str, interval: str, bars: pd.DataFrame) -> None:
-        """Bars indexed by open time, with quote_volume, trades and taker columns if there are."""
+        """Bars indexed by open time, with quote_volume, trades and taker columns if there are.
+
+        A column that is not there is null, as mirrors send what they do not have.
+        """
         opens = _milliseconds(bars.index)
         step = _step(interval)
-        zero = np.zeros(len(bars))
+        unknown = [None] * len(bars)
         columns = [
-            bars[name].to_numpy() if name in bars else zero
-            for name in ("open", "high", "low", "close", "volume", "quote_volume", "trades")
+            [_decimal(value) for value in bars[name]] if name in bars else unknown
+            for name in (
+                *("open", "high", "low", "close", "volume", "quote_volume"),
+                *("taker_buy_base", "taker_buy_quote"),
+            )
         ]
-        columns += [
-            bars[name].to_numpy() if name in bars else zero
-            for name in ("taker_buy_base", "taker_buy_quote")
-        ]
+        trades = [int(count) for count in bars["trades"]] if "trades" in bars else unknown
         self.klines[market, symbol, interval] = [
-            [
-                int(at),
-                *(_decimal(value) for value in row[:5]),
-                int(at) + step - 1,
-                _decimal(row[5]),
-                int(row[6]),
-                _decimal(row[7]),
-                _decimal(row[8]),
-                "0",
-            ]
-            for at, *row in zip(opens, *columns, strict=True)
+            [int(at), *row[:5], int(at) + step - 1, row[5], count, *row[6:], "0"]
+            for at, count, *row in zip(opens, trades, *columns, strict=True)
         ]
 
     def add_funding(self, symbol: str, rates: pd.Series) -> None:

@@ -256,3 +256,34 @@ def test_real_prices_a_hundred_times_too_high_are_found(shared_data, name):
     changes = np.flatnonzero(np.abs(np.diff(unit)) > 1) + 1
     assert list(outliers) == [row for row in changes if row > 5]
     assert {outcome.kind for outcome in found.outcomes} == {"level_shift"}
+
+
+def test_a_bar_that_is_still_being_formed_is_unfinished_and_not_missing():
+    times = steady().index.as_unit("us").asi8
+    expected = ExpectedBars(times, times + 60 * MINUTE)
+    forming = steady().assign(is_final=True)
+    forming.iloc[-1, forming.columns.get_loc("is_final")] = False
+    quality = check(forming, expected=expected, policy=QualityPolicy(missing="block"))
+    assert names(quality) == ["unfinished"]
+    assert not quality.blocked
+    # In the middle of the series it leaves a hole.
+    forming.iloc[30, forming.columns.get_loc("is_final")] = False
+    quality = check(forming, expected=expected)
+    assert names(quality) == ["unfinished", "missing"]
+    assert quality.faults[1].sentence == (
+        "X 1h: 1 expected bar is missing, the first at 2024-01-02 06:00 UTC; 1 of them came and "
+        "stands in quarantine; nothing is filled."
+    )
+
+
+@pytest.mark.parametrize("ratio", [10.0, 0.05])
+def test_a_split_that_is_declared_is_no_outlier(ratio: float):
+    bars = steady(120).assign(split_factor=1.0)
+    prices = [bars.columns.get_loc(name) for name in ("open", "high", "low", "close")]
+    bars.iloc[50:, prices] /= ratio
+    assert names(check(bars)) == ["outlier"]
+    bars.iloc[50, bars.columns.get_loc("split_factor")] = ratio
+    assert names(check(bars)) == []
+    # It does not excuse a price that is wrong by more than it.
+    bars.iloc[50, bars.columns.get_loc("split_factor")] = ratio**2
+    assert names(check(bars)) == ["outlier"]

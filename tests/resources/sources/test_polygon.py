@@ -611,10 +611,15 @@ def test_a_key_that_is_none_is_told_without_showing_it(
 def test_a_source_is_made_and_shown_without_a_key(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("POLYGON_API_KEY")
     reader = create_source("polygon")
-    assert reader.timeframes(AAPL) == ("1m", "5m", "15m", "30m", "1h", "1d")
+    assert reader.timeframes(AAPL) == ("1m", "5m", "15m", "30m", "1d")
+    bitcoin = Instrument("BTC/USD", "crypto", "24/7", 2, 8)
+    assert reader.timeframes(bitcoin) == ("1m", "5m", "15m", "30m", "1h", "1d")
     assert reader.timeframes(Instrument("ES", "future", "CMES", 2, 0)) == ()
     tuned = {"base_url": "https://api.massive.com", "api_key_env": "K", "limit": 9, "attempts": 9}
     assert create_source("polygon", tuned).parameters() == reader.parameters()
     assert create_source("polygon", {"adjusted": True}).parameters() != reader.parameters()
     with pytest.raises(ConfigurationError, match="unknown timeframe '4h'"):
         reader.fetch(AAPL, "4h")
+    # The vendor's hours straddle the open of the session.
+    with pytest.raises(ConfigurationError, match=r"'1h'; .* made of 30m: resample: {1h: 30m}"):
+        reader.fetch(AAPL, "1h")
