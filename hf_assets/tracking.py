@@ -60,14 +60,15 @@ SHOWN: Final = 200
 def begin_fetch(project: Project, partition: Partition) -> Fetch:
     """An attempt to fetch a partition, from now on."""
     symbol, timeframe = partition
-    now = _now()
+    instrument, source, now = project.universe.get(symbol), project.sources[symbol], _now()
     return Fetch(
-        instrument=project.universe.get(symbol),
+        instrument=instrument,
         timeframe=timeframe,
-        source=project.sources[symbol].key,
+        source=source.key,
         started_at=now,
         finished_at=now,
         tolerance=_tolerance(project, symbol),
+        clock=source.declared_clock(instrument, timeframe),
     )
 
 
@@ -149,6 +150,18 @@ class SeriesState:
     def error(self) -> str | None:
         """What the last fetch failed with."""
         return self.status["last_error"] if self.status else None
+
+    @property
+    def clock_doubt(self) -> str | None:
+        """What the bars have against the clock that is declared for them; None if nothing."""
+        verdict = self.status["clock"] if self.status else None
+        if not verdict or not verdict["contradictions"]:
+            return None
+        fitting = ", ".join(verdict["fitting"]) or "none that has a name"
+        return (
+            f"declared is {verdict['clock']}, which {len(verdict['contradictions'])} of "
+            f"{verdict['findings']} clear findings contradict; a clock that fits all: {fitting}"
+        )
 
 
 def series_states(project: Project, store: DatasetStore, *, now: datetime) -> list[SeriesState]:
@@ -277,6 +290,37 @@ def revisions_result(
     )
 
 
+def clock_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
+    """Declared clocks that the bars contradict, with the evidence and the clock that would fit."""
+    audited, rows, told = 0, [], []
+    for state in states:
+        verdict = state.status["clock"] if state.status else None
+        if not verdict:
+            continue
+        audited += 1
+        if doubt := state.clock_doubt:
+            told.append(f"{state.key}: {doubt}")
+        rows += [
+            {
+                "partition": state.key,
+                "declared": verdict["clock"],
+                "fitting": ", ".join(verdict["fitting"]),
+                "evidence": sentence,
+            }
+            for sentence in verdict["contradictions"]
+        ]
+    return _result(
+        "clock",
+        passed=not rows,
+        description="; ".join(told)
+        if rows
+        else f"no bars contradict their clock; {audited} of {len(states)} series have a declared "
+        "clock and bars of an hour or less",
+        rows=rows,
+        figures={"series_in_doubt": len(told), "series_audited": audited},
+    )
+
+
 def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
     """Which series are late now by their calendar, and which could not be fetched."""
     rows = []
@@ -343,6 +387,10 @@ def _checks(project: Project) -> dg.AssetChecksDefinition:
         "quality": "What the quality policy made of the last fetch that changed each series.",
         "gaps": "Bars of the calendar that are missing inside each series.",
         "revisions": f"Bars that their sources corrected in the last {REVISION_DAYS} days.",
+        "clock": (
+            "Whether the bars are where the clock that was declared for their source puts them: by "
+            "releases of data, daily pauses, ends of weeks and sessions, summer and winter apart."
+        ),
         "enrichment_status": (
             "Which series are late now by their calendar, and which could not be fetched. A bar is "
             "late `late_minutes` of the quality policy after its close."
@@ -366,6 +414,8 @@ def _checks(project: Project) -> dg.AssetChecksDefinition:
             yield gaps_result(states)
         if "revisions" in asked:
             yield revisions_result(opened, states, now=now)
+        if "clock" in asked:
+            yield clock_result(states)
         if "enrichment_status" in asked:
             told = {
                 state.partition: state.late.since if state.late else None

@@ -72,6 +72,7 @@ class Ingestion:
         unchanged: fetched bars that were known.
         vanished: known bars of the window that the source no longer sends; they stay.
         held: fetched rows that fail and whose values are in quarantine already.
+        whole: the whole history was asked for.
     """
 
     bars: Staged
@@ -83,6 +84,7 @@ class Ingestion:
     unchanged: int
     vanished: int
     held: int
+    whole: bool
 
     @property
     def digests(self) -> dict[str, str]:
@@ -302,6 +304,7 @@ class _Merge:
             unchanged=again - len(revised),
             vanished=vanished,
             held=held,
+            whole=self.start is None,
         )
 
     def _known(self) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:

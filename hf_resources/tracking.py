@@ -29,6 +29,7 @@ from hf_resources.catalog.schema import (
     FetchLog,
     MarketDataRevision,
 )
+from hf_resources.clock_verdict import clock_verdict
 from hf_resources.datasets import Dataset
 from hf_resources.ingestion import Ingestion
 from hf_resources.instruments import Instrument
@@ -57,6 +58,7 @@ class Fetch:
         started_at: timezone-aware.
         finished_at: when it had ended, well or not; timezone-aware.
         tolerance: time that a bar may take to arrive before it is late; None if none will arrive.
+        clock: that the source declares for these bars; None if it declares none.
     """
 
     instrument: Instrument
@@ -65,6 +67,7 @@ class Fetch:
     started_at: datetime
     finished_at: datetime
     tolerance: timedelta | None
+    clock: str | None = None
 
     @property
     def series(self) -> Series:
@@ -109,6 +112,13 @@ class Tracking:
             "last_error": None,
             "consecutive_failures": 0,
             "late_since": self._late_since(fetch, bars.end_date),
+            "clock": clock_verdict(
+                ingestion,
+                fetch.instrument,
+                fetch.timeframe,
+                fetch.clock,
+                status["clock"] if status else None,
+            ),
         }
         if changed or not described:
             counted = self._gaps(fetch, ingestion, before, bars, status)
@@ -390,7 +400,7 @@ class Tracking:
         """Gaps of the series; where those of the version before are known, by its end alone."""
         if before is None or status is None or status["version_hash"] != before.version_hash:
             return gaps(self.store, bars, fetch.instrument)
-        anchor = self._anchor(ingestion, before)
+        anchor = None if ingestion.whole else self._anchor(ingestion, before)
         if anchor is None:
             return gaps(self.store, bars, fetch.instrument)
         old = gaps(self.store, before, fetch.instrument, since=anchor)

@@ -155,6 +155,16 @@ class Source(ABC):
         del instrument, timeframe
         return ()
 
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """The clock that somebody declared for the stamps of these bars, as
+        :meth:`hf_resources.sources.clock.Clock.parse` reads it.
+
+        Declarations can be wrong, so the bars are held against them. None where the source knows
+        its times, as a vendor does.
+        """  # noqa: D205  (one sentence)
+        del instrument, timeframe
+        return None
+
     def origin(self, instrument: Instrument, timeframe: str) -> str:
         """What to call this source in a message about these bars."""
         del instrument, timeframe

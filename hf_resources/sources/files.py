@@ -194,6 +194,11 @@ class FileSource(Source):
         as_of = self.declared.as_of
         return None if as_of is None else as_of.astimezone(UTC)
 
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """As declared; UTC where the stamps name their offsets, which may be wrong as well."""
+        del instrument, timeframe
+        return self.declared.clock or "UTC"
+
     def paths(self, instrument: Instrument, timeframe: str) -> list[Path]:
         """The files of a partition, sorted by path; maybe none."""
         filled = self._filled(instrument, timeframe, escape=True)

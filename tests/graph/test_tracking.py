@@ -261,7 +261,7 @@ def test_gaps_and_faults_are_told_by_the_checks_of_the_run_that_found_them(lab: 
         tags=range_tags("AAA|1d", "BBB|1d"),
     )
     found = {each.check_name: each for each in result.get_asset_check_evaluations()}
-    assert set(found) == {"quality", "gaps", "revisions", "enrichment_status"}
+    assert set(found) == {"quality", "gaps", "revisions", "clock", "enrichment_status"}
     assert not found["quality"].passed
     assert found["quality"].severity == dg.AssetCheckSeverity.WARN
     sentences = {
