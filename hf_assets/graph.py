@@ -50,6 +50,7 @@ STORAGE_AND_TRANSPORT: Final = (
     "hf_resources.datasets",
     "hf_resources.sources.base",
     "hf_resources.sources.paging",
+    "hf_resources.sources.remarks",
     "hf_resources.spool",
     "hf_resources.store",
 )

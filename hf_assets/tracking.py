@@ -78,7 +78,9 @@ def record_fetch(settled: Settled, attempt: Fetch, outcome: Ingestion) -> dict[s
         (before := settled.standing[key]) is None or before.id != dataset.id
         for key, dataset in settled.datasets.items()
     )
-    return _noted(
+    told = "\n".join(f"* {each}" for each in outcome.notes)
+    notes = {"notes": dg.MetadataValue.md(told)} if told else {}
+    return notes | _noted(
         "the fetch",
         lambda: Tracking(settled.store).fetched(
             replace(attempt, finished_at=_now()),

@@ -13,7 +13,7 @@ How bars are fetched belongs in ``sources``, what is wrong with a row in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from hf_resources.instruments import Instrument
 from hf_resources.sources.base import RAW_COLUMNS, Source
 from hf_resources.sources.canonical import ADJUSTMENT, rounded_bars
 from hf_resources.sources.paging import instant
+from hf_resources.sources.remarks import gathered
 from hf_resources.spool import Spool
 from hf_resources.store import DatasetStore
 
@@ -73,6 +74,7 @@ class Ingestion:
         vanished: known bars of the window that the source no longer sends; they stay.
         held: fetched rows that fail and whose values are in quarantine already.
         whole: the whole history was asked for.
+        notes: what the source has to say about its bars and about this fetch.
     """
 
     bars: Staged
@@ -85,6 +87,7 @@ class Ingestion:
     vanished: int
     held: int
     whole: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def digests(self) -> dict[str, str]:
@@ -157,13 +160,16 @@ def ingest(
         return source.pages(instrument, timeframe, since)
 
     fetched_at = _arrival(source.vintage(instrument, timeframe), now, bars, owner)
-    # What is read in one go, such as a file, has no pages to keep.
-    pages = spool.read(ask, start) if source.incremental else list(ask(start))
+    with gathered() as remarks:
+        # What is read in one go, such as a file, has no pages to keep.
+        pages = spool.read(ask, start) if source.incremental else list(ask(start))
     if not pages and bars is None:
         raise DataError(f"{owner}: there are no bars; at least one is required")
     merge = _Merge(store, instrument, timeframe, policy, fetched_at, bars, quarantine, start)
     try:
-        return merge.outcome(rounded_bars(_one(pages), instrument, owner)), spool
+        outcome = merge.outcome(rounded_bars(_one(pages), instrument, owner))
+        notes = (*source.notes(instrument, timeframe), *remarks.sentences())
+        return replace(outcome, notes=notes), spool
     except HfError as error:
         # Pages that are refused would be refused each time; the next run asks for them anew.
         spool.clear()

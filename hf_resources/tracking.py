@@ -154,7 +154,8 @@ class Tracking:
                 )
             }
             kind = _kind(counts)
-            log = [self._log(fetch, kind, version_hash=bars.version_hash, **counts)]
+            version, notes = bars.version_hash, list(ingestion.notes)
+            log = [self._log(fetch, kind, version_hash=version, notes=notes, **counts)]
             amended = self._amended(fetch, ingestion, before, bars)
 
         def write(session: Session) -> None:

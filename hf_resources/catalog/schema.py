@@ -248,7 +248,8 @@ class Head(Versioned, Base):
 class FetchLog(Base):
     """One fetch of bars that brought something, changed something or failed.
 
-    The counts are null where the fetch failed: what came is not known then.
+    The counts are null where the fetch failed: what came is not known then. ``notes`` are what the
+    source had to say.
     """
 
     __tablename__ = "enrichment_fetch_log"

@@ -151,7 +151,11 @@ class Source(ABC):
         return None
 
     def notes(self, instrument: Instrument, timeframe: str) -> tuple[str, ...]:
-        """Sentences about what this source cannot know, for those who read its bars."""
+        """Sentences about what this source cannot know, for those who read its bars.
+
+        They stand in the event and the log of each fetch, before what was remarked in the course of
+        it (:mod:`hf_resources.sources.remarks`).
+        """
         del instrument, timeframe
         return ()
 

@@ -463,3 +463,23 @@ def test_the_terminal_tells_how_the_bars_stand(lab: Lab, monkeypatch: pytest.Mon
     assert "no bars yet" in lines["BBB"]
     assert "1 x: " in lines["BBB"]
     assert "BBB_1d.parquet" in lines["BBB"]
+
+
+# ------------------------------------------------------------------------------------------ notes
+
+
+def test_what_a_source_says_of_a_fetch_stands_in_its_event_and_in_the_log(lab: Lab) -> None:
+    lab.edit_yaml(
+        "folder:", "pattern: '{symbol}_{timeframe}*.parquet'\n    folder:", document="source"
+    )
+    frame = lab.read_bars("AAA")
+    frame.iloc[-7:].reset_index().to_parquet(lab.bars_folder / "AAA_1d_again.parquet")
+    told = "rows that repeat a bar of the files, with the same content: 7"
+    events = lab.run(MARKET_DATA)
+    assert events["market_data/bars", "AAA|1d"].metadata["notes"] == f"* {told}"
+    assert "notes" not in events["market_data/bars", "BBB|1d"].metadata
+    assert record(lab).fetches(AAA)[0]["notes"] == [told]
+    assert record(lab).fetches(BBB)[0]["notes"] == []
+    again = lab.run(MARKET_DATA)["market_data/bars", "AAA|1d"]
+    assert (again.cache, again.metadata["notes"]) == ("hit", f"* {told}")
+    assert len(record(lab).fetches(AAA)) == 1
