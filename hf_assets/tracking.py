@@ -45,6 +45,9 @@ BARS_KEY: Final = dg.AssetKey(["market_data", "bars"])
 QUARANTINE_KEY: Final = dg.AssetKey(["market_data", "quarantine"])
 METRICS_KEY: Final = dg.AssetKey(["market_data", "data_quality_metrics"])
 
+DECISIVE: Final = ("asset_class", "calendar", "price_precision", "size_precision")
+"""Fields of an instrument that decide what its bars are, and how they are judged."""
+
 DAYS_PER_RUN: Final = 366
 RECENT_DAYS: Final = 3
 """Days whose metrics the schedule computes again, for bars that came late."""

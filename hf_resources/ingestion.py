@@ -12,8 +12,8 @@ How bars are fetched belongs in ``sources``, what is wrong with a row in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -138,7 +138,8 @@ def ingest(
         now: the clock, timezone-aware.
         bars: head of the series; None if there is none.
         quarantine: head of the rows put aside.
-        whole: fetch the whole history, although the source could send the end alone.
+        whole: fetch the whole history, although the source could send the end alone, and judge
+            known bars that are not in it anew, as by another precision, calendar or policy.
 
     Returns:
         The outcome, and the pages to clear once it is published.
@@ -150,9 +151,8 @@ def ingest(
     """
     start = None if whole or bars is None else _window_start(bars, timeframe, source)
     known = bars.version_hash if bars else None
-    spool = Spool(
-        store.lake, instrument.symbol, timeframe, [source.key, source.parameters(), known, start]
-    )
+    purpose = [source.key, source.parameters(), asdict(instrument), known, start]
+    spool = Spool(store.lake, instrument.symbol, timeframe, purpose)
     origin = source.origin(instrument, timeframe)
     owner = f"{origin}: {instrument.symbol} {timeframe}"
 
@@ -165,7 +165,7 @@ def ingest(
         pages = spool.read(ask, start) if source.incremental else list(ask(start))
     if not pages and bars is None:
         raise DataError(f"{owner}: there are no bars; at least one is required")
-    merge = _Merge(store, instrument, timeframe, policy, fetched_at, bars, quarantine, start)
+    merge = _Merge(store, instrument, timeframe, policy, fetched_at, bars, quarantine, start, whole)
     try:
         outcome = merge.outcome(rounded_bars(_one(pages), instrument, owner))
         notes = (*source.notes(instrument, timeframe), *remarks.sentences())
@@ -280,11 +280,16 @@ class _Merge:
     bars: Dataset | None
     quarantine: Dataset | None
     start: datetime | None
+    anew: bool
 
     def outcome(self, frame: pd.DataFrame) -> Ingestion:
         history, known = self._known()
         old = None if known is None else _Rows.known(known)
         quality = self._check(frame, old, history)
+        if self.anew and known is not None:
+            rest = self._rest(known, frame, quality)
+            if len(rest):
+                quality = self._check(_interleaved(rest, frame), old, history)
         quality.refuse_if_blocked()
         if quality.kept.empty and old is None:
             reasons = " ".join(fault.sentence for fault in quality.faults)
@@ -296,12 +301,15 @@ class _Merge:
         if old is not None:
             again = int(np.isin(new.stamps, old.stamps, assume_unique=True).sum())
             vanished = int((~np.isin(old.stamps, _nanoseconds(frame.index))).sum())
-            bars, revised = _merge(old, new)
+            bars, revised = _merge(old, new, keep=not self.anew)
         bars.values["adjustment"] = self._adjustment(bars, history)
+        base = self.bars
         changed = 0 if old is None else _first_difference(old, bars)
+        if self.anew and old is not None and not np.isin(old.stamps, bars.stamps).all():
+            base, changed = None, 0  # known bars go, so that nothing can be put on top of them
         tail = bars.take(slice(changed, None)).frame()
         return Ingestion(
-            bars=self.store.stage(tail, self.timeframe, base=self.bars),
+            bars=self.store.stage(tail, self.timeframe, base=base),
             quarantine=aside,
             quality=quality,
             fetched_at=self.fetched_at,
@@ -321,6 +329,21 @@ class _Merge:
         found = self.store.read(self.bars, last=rows)
         within = found.index >= pd.Timestamp(self.start)
         return found.loc[~within], found.loc[within]
+
+    def _rest(self, known: pd.DataFrame, frame: pd.DataFrame, quality: BarQuality) -> pd.DataFrame:
+        """Known bars, as raw rows at the precision of now, that no fetched bar takes the place of.
+
+        One that came again, and was refused, is told by the row that came.
+        """
+        rest = known.loc[~known.index.isin(quality.kept.index), list(RAW_COLUMNS)]
+        # A factor that the source does not give is derived from the others afterwards.
+        optional = {ADJUSTMENT, "is_final"} - {*frame.columns}
+        rest = rest.drop(columns=sorted(optional))
+        rest = rounded_bars(rest, self.instrument, self.instrument.symbol)
+        refused = frame.loc[frame.index.isin(rest.index)]
+        told = set(_raw_contents(refused.reindex(columns=rest.columns)))
+        again = np.array([row in told for row in _raw_contents(rest)], dtype=bool)
+        return rest.loc[~again]
 
     def _adjustment(self, bars: _Rows, history: pd.DataFrame | None) -> np.ndarray:
         """The source's own factor where it has one, else the one of its splits and dividends."""
@@ -432,10 +455,20 @@ def _arrays(frame: pd.DataFrame, flags: pd.DataFrame) -> dict[str, Any]:
     return values
 
 
+def _interleaved(known: pd.DataFrame, fetched: pd.DataFrame) -> pd.DataFrame:
+    """Known rows among fetched ones, where they would have come; these stay in their order."""
+    came = np.maximum.accumulate(_nanoseconds(fetched.index))  # a row that came late stays late
+    order = np.argsort(np.concatenate((_nanoseconds(known.index), came)), kind="stable")
+    return pd.concat([known, fetched]).iloc[order]
+
+
 def _merge(
-    old: _Rows, new: _Rows
+    old: _Rows, new: _Rows, *, keep: bool
 ) -> tuple[_Rows, tuple[tuple[datetime, int, tuple[str, ...]], ...]]:
-    """Put fetched bars over known ones; known ones that are not among them stay."""
+    """Put bars over known ones; with ``keep`` known ones that are not among them stay.
+
+    Without it the bars are all that there is: known ones were judged with them.
+    """
     place = np.searchsorted(old.stamps, new.stamps)
     place = np.minimum(place, max(len(old) - 1, 0))
     rows = np.flatnonzero(old.stamps[place] == new.stamps) if len(old) else place[:0]
@@ -457,7 +490,7 @@ def _merge(
     after["revision"][rows] = revision + changed
     # Known bars stay, so that no gap opens before one of them when its predecessor is not sent.
     kept = after["gap_detected"][rows] & ~before.values["gap_detected"] & ~changed
-    for name in FLAGS if kept.any() else ():
+    for name in FLAGS if keep and kept.any() else ():
         after[name] = after[name].copy()
         after[name][rows[kept]] = before.values[name][kept]
     wrong = np.flatnonzero(changed)
@@ -467,7 +500,7 @@ def _merge(
         for stamp, number, row in zip(stamps, revision[wrong], wrong, strict=True)
     )
     gone = np.setdiff1d(np.arange(len(old)), place[rows], assume_unique=True)
-    return (new.beside(old.take(gone)) if len(gone) else new), revised
+    return (new.beside(old.take(gone)) if keep and len(gone) else new), revised
 
 
 def _first_difference(old: _Rows, merged: _Rows) -> int:
@@ -505,7 +538,16 @@ def _closes(stamps: np.ndarray, timeframe: str, expected: ExpectedBars | None) -
 
 def _contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """What the rows of a quarantine say; why they are there may be told anew each time."""
-    columns = (frame[name] for name in ("bar_timestamp", *RAW_COLUMNS))
+    return _tuples(frame[name] for name in ("bar_timestamp", *RAW_COLUMNS))
+
+
+def _raw_contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """What raw rows say, but for whether they are final: known ones are."""
+    names = [name for name in frame.columns if name != "is_final"]
+    return _tuples([frame.index.to_series(), *(frame[name] for name in names)])
+
+
+def _tuples(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     return zip(*(each.astype(object).where(each.notna(), None) for each in columns), strict=True)
 
 
