@@ -157,6 +157,11 @@ class SeriesState:
         return self.status["last_error"] if self.status else None
 
     @property
+    def refused(self) -> bool:
+        """Whether the last fetch failed by the quality policy, and not by its source."""
+        return bool(self.status) and self.status["last_failure"] == "refused"
+
+    @property
     def clock_doubt(self) -> str | None:
         """What the bars have against the clock that is declared for them; None if nothing."""
         verdict = self.status["clock"] if self.status else None
@@ -214,11 +219,11 @@ def quality_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
 
     A bar taken before its close is the usual end of a fetch during a session and no finding.
     """
-    rows, faulty, failed = [], set(), []
+    rows, faulty = [], set()
     for state in states:
         if state.error:
-            failed.append(state.key)
-            rows.append({"partition": state.key, "check": "fetch", "finding": state.error})
+            check = "policy" if state.refused else "fetch"
+            rows.append({"partition": state.key, "check": check, "finding": state.error})
         for fault in (state.status or {}).get("faults") or ():
             if fault["check"] != "unfinished":
                 faulty.add(state.key)
@@ -230,8 +235,8 @@ def quality_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
         if state.status and state.status["quality_score"] is not None
     ]
     told = f"{len(faulty)} of {len(states)} series came with faults"
-    if failed:
-        told += f", {len(failed)} could not be fetched"
+    failed = sum(bool(state.error) for state in states)
+    told += _failures(states)
     return _result(
         "quality",
         passed=not rows,
@@ -340,6 +345,7 @@ def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
                 "bars_late": state.late.bars if state.late else 0,
                 "late_since": _moment(state.late.since if state.late else None),
                 "failures": state.status["consecutive_failures"] if state.status else 0,
+                "failure": (state.status or {}).get("last_failure") or "",
                 "error": state.error or state.undetermined or "",
             }
         )
@@ -347,8 +353,9 @@ def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
     failing = sum(bool(state.error or state.undetermined) for state in states)
     waiting = sum(state.bars is None for state in states)
     told = f"{late} of {len(states)} series are late" if late else "no series is late"
-    if failing:
-        told += f", {failing} failed"
+    told += _failures(states)
+    if undetermined := sum(bool(state.undetermined) for state in states):
+        told += f", {undetermined} cannot be judged"
     if waiting:
         told += f", {waiting} have no bars yet"
     return _result(
@@ -359,6 +366,14 @@ def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
         rows=rows,
         figures={"late": late, "failing": failing, "without_bars": waiting},
     )
+
+
+def _failures(states: Sequence[SeriesState]) -> str:
+    """How many fetches failed, by whose fault."""
+    refused = sum(state.refused for state in states)
+    failed = sum(bool(state.error) for state in states) - refused
+    told = f", {failed} could not be fetched" if failed else ""
+    return told + (f", {refused} were refused by the quality policy" if refused else "")
 
 
 def _result(

@@ -20,7 +20,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from hf_plugins.bar_quality import CHECKS, BarQuality, QualityPolicy, check_bars, context_rows
+from hf_plugins.bar_quality import (
+    CHECKS,
+    BarQuality,
+    QualityPolicy,
+    RefusedBarsError,
+    check_bars,
+    context_rows,
+)
 from hf_plugins.bar_quality.report import FLAGS
 from hf_plugins.base import OHLCV
 from hf_plugins.errors import DataError, HfError
@@ -146,8 +153,9 @@ def ingest(
 
     Raises:
         ConfigurationError: the source does not have that symbol or timeframe.
-        DataError: there are no bars, they cannot be read, the policy refuses them, or they are of
-            an earlier vintage than what is known, or of a later one than now.
+        RefusedBarsError: the policy refuses what came, or no row of it can be kept.
+        DataError: there are no bars, they cannot be read, or they are of an earlier vintage than
+            what is known, or of a later one than now.
     """
     start = None if whole or bars is None else _window_start(bars, timeframe, source)
     known = bars.version_hash if bars else None
@@ -174,7 +182,8 @@ def ingest(
         # Pages that are refused would be refused each time; the next run asks for them anew.
         spool.clear()
         if isinstance(error, DataError) and not str(error).startswith(origin):
-            raise DataError(f"{origin}: {error}") from None
+            kind = RefusedBarsError if isinstance(error, RefusedBarsError) else DataError
+            raise kind(f"{origin}: {error}") from None
         raise
 
 
@@ -293,7 +302,10 @@ class _Merge:
         quality.refuse_if_blocked()
         if quality.kept.empty and old is None:
             reasons = " ".join(fault.sentence for fault in quality.faults)
-            raise DataError(f"none of the {len(frame)} bars can be kept: {reasons}")
+            raise RefusedBarsError(
+                f"refused by the quality policy, none of the {len(frame)} bars can be kept: "
+                f"{reasons}"
+            )
         arrival = pd.Timestamp(self.fetched_at).value
         new = _Rows.checked(quality.kept, quality.flags, arrival)
         aside, held = self._aside(quality)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
+from hf_plugins.bar_quality import RefusedBarsError
 from hf_resources.catalog.schema import (
     Base,
     ComputeLog,
@@ -110,6 +111,7 @@ class Tracking:
             "last_checked_at": fetch.finished_at,
             "last_success_at": fetch.finished_at,
             "last_error": None,
+            "last_failure": None,
             "consecutive_failures": 0,
             "late_since": self._late_since(fetch, bars.end_date),
             "clock": clock_verdict(
@@ -166,8 +168,13 @@ class Tracking:
         self._in_transaction(write)
 
     def failed(self, fetch: Fetch, error: Exception) -> None:
-        """Record a fetch that failed; the bars stand as they were."""
+        """Record a fetch that failed; the bars stand as they were.
+
+        ``refused`` is one that brought bars which the quality policy does not let in, ``failed``
+        any other: of the source, of a declaration, or of the platform.
+        """
         sentence = str(error) or type(error).__name__
+        kind = "refused" if isinstance(error, RefusedBarsError) else "failed"
 
         def values(row: EnrichmentStatus | None) -> dict[str, Any]:
             failures = 1 if row is None else row.consecutive_failures + 1
@@ -175,12 +182,13 @@ class Tracking:
             return {
                 "last_checked_at": fetch.finished_at,
                 "last_error": sentence,
+                "last_failure": kind,
                 "consecutive_failures": failures,
                 "late_since": self._late_since(fetch, last_bar),
             }
 
         def write(session: Session) -> None:
-            session.add(self._log(fetch, "failed", error=sentence))
+            session.add(self._log(fetch, kind, error=sentence))
             self._update_status(session, fetch.series, values)
 
         self._in_transaction(write)

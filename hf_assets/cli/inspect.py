@@ -74,7 +74,7 @@ def _market_data(session: Session, states: Sequence[SeriesState]) -> Table:
             f"{state.bars.end_date:%Y-%m-%d %H:%M}" if state.bars and state.bars.end_date else "",
             _freshness(state),
             f"{known['last_checked_at']:%Y-%m-%d %H:%M}" if known else "",
-            f"{failures} x: {state.error}" if state.error else "",
+            f"{known['last_failure']} {failures} x: {state.error}" if state.error else "",
             _clock(state),
             "" if score is None else f"{score:.3f}",
             "" if missing is None else f"{missing:,}",

@@ -358,6 +358,8 @@ class EnrichmentStatus(Versioned, Base):
     ``version_hash`` is the version of the bars that ``quality_score``, ``gaps``, ``missing_bars``
     and ``faults`` describe; all five are null while there are no bars. ``clock`` is what
     :func:`hf_resources.clock_verdict.clock_verdict` says, null where no clock is declared.
+    ``last_failure`` is ``refused`` where the quality policy did not let in what came, else
+    ``failed``; null after a success.
     """
 
     __tablename__ = "enrichment_status"

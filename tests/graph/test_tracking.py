@@ -183,6 +183,40 @@ def test_a_failed_fetch_is_recorded_and_still_fails(lab: Lab) -> None:
     assert row_counts(lab) == rows
 
 
+def test_what_the_policy_refuses_is_told_apart_from_what_could_not_be_fetched(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.edit_yaml("source: parquet", "quality: {ohlc: block}\n  source: parquet", document="source")
+    lab.write_bars("AAA", "1d", faulty())
+    lab.bars_file("BBB").unlink()
+    with pytest.raises(
+        Exception, match=r"AAA_1d\.parquet: refused by the quality policy \(ohlc: bl"
+    ):
+        lab.run(["market_data/bars"])
+    assert {key[0]: row["last_failure"] for key, row in record(lab).statuses().items()} == {
+        "AAA": "refused",
+        "BBB": "failed",
+    }
+    assert [record(lab).fetches(key)[0]["status"] for key in (AAA, BBB)] == ["refused", "failed"]
+    found = evaluations(lab, "quality", "enrichment_status")
+    for check in found.values():
+        assert check.severity == dg.AssetCheckSeverity.ERROR
+        assert check.description is not None
+        assert "1 could not be fetched, 1 were refused by the quality policy" in check.description
+    told = {row["partition"]: row["check"] for row in findings(found["quality"])}
+    assert told == {"AAA|1d": "policy", "BBB|1d": "fetch"}
+    monkeypatch.setenv("HF_HOME", str(lab.root / "state"))
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(CliSession, "load", lambda: CliSession(lab.tree))
+    output = CliRunner().invoke(cli, ["status", "--data"]).output
+    assert "refused 1 x: " in output
+    assert "failed 1 x: " in output
+    # Released by the policy, the bars come, and the refusal is no more.
+    lab.edit_yaml("ohlc: block", "ohlc: quarantine", document="source")
+    lab.run(["market_data/bars"], raise_on_error=False)
+    assert record(lab).statuses()[AAA]["last_failure"] is None
+
+
 def test_a_series_that_never_could_be_fetched_has_a_status(lab: Lab) -> None:
     lab.bars_file("BBB").unlink()
     lab.run(["market_data/bars"], raise_on_error=False)
