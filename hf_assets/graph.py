@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
@@ -52,6 +52,7 @@ STORAGE_AND_TRANSPORT: Final = (
     "hf_resources.datasets",
     "hf_resources.sources.base",
     "hf_resources.sources.paging",
+    "hf_resources.sources.remarks",
     "hf_resources.spool",
     "hf_resources.store",
 )
@@ -110,7 +111,9 @@ def _bars(project: Project) -> Task:
 
     def local(symbol: str) -> Mapping[str, Any]:
         source = project.sources[symbol]
+        instrument = asdict(project.universe.get(symbol))
         return {
+            "instrument": {name: instrument[name] for name in tracking.DECISIVE},
             "source": source.key,
             "params": source.parameters(),
             "quality": project.policies[symbol].model_dump(mode="json"),

@@ -45,6 +45,9 @@ BARS_KEY: Final = dg.AssetKey(["market_data", "bars"])
 QUARANTINE_KEY: Final = dg.AssetKey(["market_data", "quarantine"])
 METRICS_KEY: Final = dg.AssetKey(["market_data", "data_quality_metrics"])
 
+DECISIVE: Final = ("asset_class", "calendar", "price_precision", "size_precision")
+"""Fields of an instrument that decide what its bars are, and how they are judged."""
+
 DAYS_PER_RUN: Final = 366
 RECENT_DAYS: Final = 3
 """Days whose metrics the schedule computes again, for bars that came late."""
@@ -60,14 +63,15 @@ SHOWN: Final = 200
 def begin_fetch(project: Project, partition: Partition) -> Fetch:
     """An attempt to fetch a partition, from now on."""
     symbol, timeframe = partition
-    now = _now()
+    instrument, source, now = project.universe.get(symbol), project.sources[symbol], _now()
     return Fetch(
-        instrument=project.universe.get(symbol),
+        instrument=instrument,
         timeframe=timeframe,
-        source=project.sources[symbol].key,
+        source=source.key,
         started_at=now,
         finished_at=now,
         tolerance=_tolerance(project, symbol),
+        clock=source.declared_clock(instrument, timeframe),
     )
 
 
@@ -77,7 +81,9 @@ def record_fetch(settled: Settled, attempt: Fetch, outcome: Ingestion) -> dict[s
         (before := settled.standing[key]) is None or before.id != dataset.id
         for key, dataset in settled.datasets.items()
     )
-    return _noted(
+    told = "\n".join(f"* {each}" for each in outcome.notes)
+    notes = {"notes": dg.MetadataValue.md(told)} if told else {}
+    return notes | _noted(
         "the fetch",
         lambda: Tracking(settled.store).fetched(
             replace(attempt, finished_at=_now()),
@@ -150,6 +156,23 @@ class SeriesState:
         """What the last fetch failed with."""
         return self.status["last_error"] if self.status else None
 
+    @property
+    def refused(self) -> bool:
+        """Whether the last fetch failed by the quality policy, and not by its source."""
+        return bool(self.status) and self.status["last_failure"] == "refused"
+
+    @property
+    def clock_doubt(self) -> str | None:
+        """What the bars have against the clock that is declared for them; None if nothing."""
+        verdict = self.status["clock"] if self.status else None
+        if not verdict or not verdict["contradictions"]:
+            return None
+        fitting = ", ".join(verdict["fitting"]) or "none that has a name"
+        return (
+            f"declared is {verdict['clock']}, which {len(verdict['contradictions'])} of "
+            f"{verdict['findings']} clear findings contradict; a clock that fits all: {fitting}"
+        )
+
 
 def series_states(project: Project, store: DatasetStore, *, now: datetime) -> list[SeriesState]:
     """All series of the universe; three queries.
@@ -196,11 +219,11 @@ def quality_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
 
     A bar taken before its close is the usual end of a fetch during a session and no finding.
     """
-    rows, faulty, failed = [], set(), []
+    rows, faulty = [], set()
     for state in states:
         if state.error:
-            failed.append(state.key)
-            rows.append({"partition": state.key, "check": "fetch", "finding": state.error})
+            check = "policy" if state.refused else "fetch"
+            rows.append({"partition": state.key, "check": check, "finding": state.error})
         for fault in (state.status or {}).get("faults") or ():
             if fault["check"] != "unfinished":
                 faulty.add(state.key)
@@ -212,8 +235,8 @@ def quality_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
         if state.status and state.status["quality_score"] is not None
     ]
     told = f"{len(faulty)} of {len(states)} series came with faults"
-    if failed:
-        told += f", {len(failed)} could not be fetched"
+    failed = sum(bool(state.error) for state in states)
+    told += _failures(states)
     return _result(
         "quality",
         passed=not rows,
@@ -277,6 +300,37 @@ def revisions_result(
     )
 
 
+def clock_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
+    """Declared clocks that the bars contradict, with the evidence and the clock that would fit."""
+    audited, rows, told = 0, [], []
+    for state in states:
+        verdict = state.status["clock"] if state.status else None
+        if not verdict:
+            continue
+        audited += 1
+        if doubt := state.clock_doubt:
+            told.append(f"{state.key}: {doubt}")
+        rows += [
+            {
+                "partition": state.key,
+                "declared": verdict["clock"],
+                "fitting": ", ".join(verdict["fitting"]),
+                "evidence": sentence,
+            }
+            for sentence in verdict["contradictions"]
+        ]
+    return _result(
+        "clock",
+        passed=not rows,
+        description="; ".join(told)
+        if rows
+        else f"no bars contradict their clock; {audited} of {len(states)} series have a declared "
+        "clock and bars of an hour or less",
+        rows=rows,
+        figures={"series_in_doubt": len(told), "series_audited": audited},
+    )
+
+
 def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
     """Which series are late now by their calendar, and which could not be fetched."""
     rows = []
@@ -291,6 +345,7 @@ def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
                 "bars_late": state.late.bars if state.late else 0,
                 "late_since": _moment(state.late.since if state.late else None),
                 "failures": state.status["consecutive_failures"] if state.status else 0,
+                "failure": (state.status or {}).get("last_failure") or "",
                 "error": state.error or state.undetermined or "",
             }
         )
@@ -298,8 +353,9 @@ def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
     failing = sum(bool(state.error or state.undetermined) for state in states)
     waiting = sum(state.bars is None for state in states)
     told = f"{late} of {len(states)} series are late" if late else "no series is late"
-    if failing:
-        told += f", {failing} failed"
+    told += _failures(states)
+    if undetermined := sum(bool(state.undetermined) for state in states):
+        told += f", {undetermined} cannot be judged"
     if waiting:
         told += f", {waiting} have no bars yet"
     return _result(
@@ -310,6 +366,14 @@ def status_result(states: Sequence[SeriesState]) -> dg.AssetCheckResult:
         rows=rows,
         figures={"late": late, "failing": failing, "without_bars": waiting},
     )
+
+
+def _failures(states: Sequence[SeriesState]) -> str:
+    """How many fetches failed, by whose fault."""
+    refused = sum(state.refused for state in states)
+    failed = sum(bool(state.error) for state in states) - refused
+    told = f", {failed} could not be fetched" if failed else ""
+    return told + (f", {refused} were refused by the quality policy" if refused else "")
 
 
 def _result(
@@ -343,6 +407,10 @@ def _checks(project: Project) -> dg.AssetChecksDefinition:
         "quality": "What the quality policy made of the last fetch that changed each series.",
         "gaps": "Bars of the calendar that are missing inside each series.",
         "revisions": f"Bars that their sources corrected in the last {REVISION_DAYS} days.",
+        "clock": (
+            "Whether the bars are where the clock that was declared for their source puts them: by "
+            "releases of data, daily pauses, ends of weeks and sessions, summer and winter apart."
+        ),
         "enrichment_status": (
             "Which series are late now by their calendar, and which could not be fetched. A bar is "
             "late `late_minutes` of the quality policy after its close."
@@ -366,6 +434,8 @@ def _checks(project: Project) -> dg.AssetChecksDefinition:
             yield gaps_result(states)
         if "revisions" in asked:
             yield revisions_result(opened, states, now=now)
+        if "clock" in asked:
+            yield clock_result(states)
         if "enrichment_status" in asked:
             told = {
                 state.partition: state.late.since if state.late else None

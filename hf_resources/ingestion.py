@@ -12,15 +12,22 @@ How bars are fetched belongs in ``sources``, what is wrong with a row in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from hf_plugins.bar_quality import CHECKS, BarQuality, QualityPolicy, check_bars, context_rows
+from hf_plugins.bar_quality import (
+    CHECKS,
+    BarQuality,
+    QualityPolicy,
+    RefusedBarsError,
+    check_bars,
+    context_rows,
+)
 from hf_plugins.bar_quality.report import FLAGS
 from hf_plugins.base import OHLCV
 from hf_plugins.errors import DataError, HfError
@@ -34,6 +41,7 @@ from hf_resources.instruments import Instrument
 from hf_resources.sources.base import RAW_COLUMNS, Source
 from hf_resources.sources.canonical import ADJUSTMENT, rounded_bars
 from hf_resources.sources.paging import instant
+from hf_resources.sources.remarks import gathered
 from hf_resources.spool import Spool
 from hf_resources.store import DatasetStore
 
@@ -72,6 +80,8 @@ class Ingestion:
         unchanged: fetched bars that were known.
         vanished: known bars of the window that the source no longer sends; they stay.
         held: fetched rows that fail and whose values are in quarantine already.
+        whole: the whole history was asked for.
+        notes: what the source has to say about its bars and about this fetch.
     """
 
     bars: Staged
@@ -83,6 +93,8 @@ class Ingestion:
     unchanged: int
     vanished: int
     held: int
+    whole: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def digests(self) -> dict[str, str]:
@@ -133,21 +145,22 @@ def ingest(
         now: the clock, timezone-aware.
         bars: head of the series; None if there is none.
         quarantine: head of the rows put aside.
-        whole: fetch the whole history, although the source could send the end alone.
+        whole: fetch the whole history, although the source could send the end alone, and judge
+            known bars that are not in it anew, as by another precision, calendar or policy.
 
     Returns:
         The outcome, and the pages to clear once it is published.
 
     Raises:
         ConfigurationError: the source does not have that symbol or timeframe.
-        DataError: there are no bars, they cannot be read, the policy refuses them, or they are of
-            an earlier vintage than what is known, or of a later one than now.
+        RefusedBarsError: the policy refuses what came, or no row of it can be kept.
+        DataError: there are no bars, they cannot be read, or they are of an earlier vintage than
+            what is known, or of a later one than now.
     """
     start = None if whole or bars is None else _window_start(bars, timeframe, source)
     known = bars.version_hash if bars else None
-    spool = Spool(
-        store.lake, instrument.symbol, timeframe, [source.key, source.parameters(), known, start]
-    )
+    purpose = [source.key, source.parameters(), asdict(instrument), known, start]
+    spool = Spool(store.lake, instrument.symbol, timeframe, purpose)
     origin = source.origin(instrument, timeframe)
     owner = f"{origin}: {instrument.symbol} {timeframe}"
 
@@ -155,18 +168,22 @@ def ingest(
         return source.pages(instrument, timeframe, since)
 
     fetched_at = _arrival(source.vintage(instrument, timeframe), now, bars, owner)
-    # What is read in one go, such as a file, has no pages to keep.
-    pages = spool.read(ask, start) if source.incremental else list(ask(start))
+    with gathered() as remarks:
+        # What is read in one go, such as a file, has no pages to keep.
+        pages = spool.read(ask, start) if source.incremental else list(ask(start))
     if not pages and bars is None:
         raise DataError(f"{owner}: there are no bars; at least one is required")
-    merge = _Merge(store, instrument, timeframe, policy, fetched_at, bars, quarantine, start)
+    merge = _Merge(store, instrument, timeframe, policy, fetched_at, bars, quarantine, start, whole)
     try:
-        return merge.outcome(rounded_bars(_one(pages), instrument, owner)), spool
+        outcome = merge.outcome(rounded_bars(_one(pages), instrument, owner))
+        notes = (*source.notes(instrument, timeframe), *remarks.sentences())
+        return replace(outcome, notes=notes), spool
     except HfError as error:
         # Pages that are refused would be refused each time; the next run asks for them anew.
         spool.clear()
         if isinstance(error, DataError) and not str(error).startswith(origin):
-            raise DataError(f"{origin}: {error}") from None
+            kind = RefusedBarsError if isinstance(error, RefusedBarsError) else DataError
+            raise kind(f"{origin}: {error}") from None
         raise
 
 
@@ -272,15 +289,23 @@ class _Merge:
     bars: Dataset | None
     quarantine: Dataset | None
     start: datetime | None
+    anew: bool
 
     def outcome(self, frame: pd.DataFrame) -> Ingestion:
         history, known = self._known()
         old = None if known is None else _Rows.known(known)
         quality = self._check(frame, old, history)
+        if self.anew and known is not None:
+            rest = self._rest(known, frame, quality)
+            if len(rest):
+                quality = self._check(_interleaved(rest, frame), old, history)
         quality.refuse_if_blocked()
         if quality.kept.empty and old is None:
             reasons = " ".join(fault.sentence for fault in quality.faults)
-            raise DataError(f"none of the {len(frame)} bars can be kept: {reasons}")
+            raise RefusedBarsError(
+                f"refused by the quality policy, none of the {len(frame)} bars can be kept: "
+                f"{reasons}"
+            )
         arrival = pd.Timestamp(self.fetched_at).value
         new = _Rows.checked(quality.kept, quality.flags, arrival)
         aside, held = self._aside(quality)
@@ -288,12 +313,15 @@ class _Merge:
         if old is not None:
             again = int(np.isin(new.stamps, old.stamps, assume_unique=True).sum())
             vanished = int((~np.isin(old.stamps, _nanoseconds(frame.index))).sum())
-            bars, revised = _merge(old, new)
+            bars, revised = _merge(old, new, keep=not self.anew)
         bars.values["adjustment"] = self._adjustment(bars, history)
+        base = self.bars
         changed = 0 if old is None else _first_difference(old, bars)
+        if self.anew and old is not None and not np.isin(old.stamps, bars.stamps).all():
+            base, changed = None, 0  # known bars go, so that nothing can be put on top of them
         tail = bars.take(slice(changed, None)).frame()
         return Ingestion(
-            bars=self.store.stage(tail, self.timeframe, base=self.bars),
+            bars=self.store.stage(tail, self.timeframe, base=base),
             quarantine=aside,
             quality=quality,
             fetched_at=self.fetched_at,
@@ -302,6 +330,7 @@ class _Merge:
             unchanged=again - len(revised),
             vanished=vanished,
             held=held,
+            whole=self.start is None,
         )
 
     def _known(self) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
@@ -312,6 +341,21 @@ class _Merge:
         found = self.store.read(self.bars, last=rows)
         within = found.index >= pd.Timestamp(self.start)
         return found.loc[~within], found.loc[within]
+
+    def _rest(self, known: pd.DataFrame, frame: pd.DataFrame, quality: BarQuality) -> pd.DataFrame:
+        """Known bars, as raw rows at the precision of now, that no fetched bar takes the place of.
+
+        One that came again, and was refused, is told by the row that came.
+        """
+        rest = known.loc[~known.index.isin(quality.kept.index), list(RAW_COLUMNS)]
+        # A factor that the source does not give is derived from the others afterwards.
+        optional = {ADJUSTMENT, "is_final"} - {*frame.columns}
+        rest = rest.drop(columns=sorted(optional))
+        rest = rounded_bars(rest, self.instrument, self.instrument.symbol)
+        refused = frame.loc[frame.index.isin(rest.index)]
+        told = set(_raw_contents(refused.reindex(columns=rest.columns)))
+        again = np.array([row in told for row in _raw_contents(rest)], dtype=bool)
+        return rest.loc[~again]
 
     def _adjustment(self, bars: _Rows, history: pd.DataFrame | None) -> np.ndarray:
         """The source's own factor where it has one, else the one of its splits and dividends."""
@@ -423,10 +467,20 @@ def _arrays(frame: pd.DataFrame, flags: pd.DataFrame) -> dict[str, Any]:
     return values
 
 
+def _interleaved(known: pd.DataFrame, fetched: pd.DataFrame) -> pd.DataFrame:
+    """Known rows among fetched ones, where they would have come; these stay in their order."""
+    came = np.maximum.accumulate(_nanoseconds(fetched.index))  # a row that came late stays late
+    order = np.argsort(np.concatenate((_nanoseconds(known.index), came)), kind="stable")
+    return pd.concat([known, fetched]).iloc[order]
+
+
 def _merge(
-    old: _Rows, new: _Rows
+    old: _Rows, new: _Rows, *, keep: bool
 ) -> tuple[_Rows, tuple[tuple[datetime, int, tuple[str, ...]], ...]]:
-    """Put fetched bars over known ones; known ones that are not among them stay."""
+    """Put bars over known ones; with ``keep`` known ones that are not among them stay.
+
+    Without it the bars are all that there is: known ones were judged with them.
+    """
     place = np.searchsorted(old.stamps, new.stamps)
     place = np.minimum(place, max(len(old) - 1, 0))
     rows = np.flatnonzero(old.stamps[place] == new.stamps) if len(old) else place[:0]
@@ -448,7 +502,7 @@ def _merge(
     after["revision"][rows] = revision + changed
     # Known bars stay, so that no gap opens before one of them when its predecessor is not sent.
     kept = after["gap_detected"][rows] & ~before.values["gap_detected"] & ~changed
-    for name in FLAGS if kept.any() else ():
+    for name in FLAGS if keep and kept.any() else ():
         after[name] = after[name].copy()
         after[name][rows[kept]] = before.values[name][kept]
     wrong = np.flatnonzero(changed)
@@ -458,7 +512,7 @@ def _merge(
         for stamp, number, row in zip(stamps, revision[wrong], wrong, strict=True)
     )
     gone = np.setdiff1d(np.arange(len(old)), place[rows], assume_unique=True)
-    return (new.beside(old.take(gone)) if len(gone) else new), revised
+    return (new.beside(old.take(gone)) if keep and len(gone) else new), revised
 
 
 def _first_difference(old: _Rows, merged: _Rows) -> int:
@@ -496,7 +550,16 @@ def _closes(stamps: np.ndarray, timeframe: str, expected: ExpectedBars | None) -
 
 def _contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """What the rows of a quarantine say; why they are there may be told anew each time."""
-    columns = (frame[name] for name in ("bar_timestamp", *RAW_COLUMNS))
+    return _tuples(frame[name] for name in ("bar_timestamp", *RAW_COLUMNS))
+
+
+def _raw_contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """What raw rows say, but for whether they are final: known ones are."""
+    names = [name for name in frame.columns if name != "is_final"]
+    return _tuples([frame.index.to_series(), *(frame[name] for name in names)])
+
+
+def _tuples(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     return zip(*(each.astype(object).where(each.notna(), None) for each in columns), strict=True)
 
 

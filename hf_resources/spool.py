@@ -3,6 +3,10 @@
 A page is put into the lake before the next one is asked for. What is here belongs to no dataset: a
 finished fetch deletes it, and what nobody comes back for is collected as garbage. What a page is,
 and when it is final, is the source's affair (:meth:`hf_resources.sources.base.Source.pages`).
+
+Two processes may fetch the same series at once, and a vendor that is asked twice may cut its pages
+elsewhere. The name of a page therefore holds a digest of the pages before it: whoever goes on reads
+one chain of pages that one fetch could have had, and never a page behind another's gap.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ class Spool:
         self.timeframe = timeframe
         folder = f"{paths.quote(symbol)}/{paths.quote(timeframe)}"
         self.prefix = f"spool/{folder}/{sha256_hex(canonical_json(purpose))[:16]}"
+        self._chain = ""
 
     def read(self, pages: Pages, start: datetime | None) -> list[pd.DataFrame]:
         """All pages: those that an earlier run left, then the rest as the source yields them.
@@ -55,19 +60,22 @@ class Spool:
         self.lake.delete([item.path for item in self.lake.list(self.prefix)])
 
     def _left(self) -> list[pd.DataFrame]:
-        """The pages of an earlier run; none where one of them is missing or damaged.
+        """The pages of earlier runs, up to the first that is missing; none where one is damaged.
 
-        That happens when garbage is collected from under a fetch that takes longer than its grace.
+        Pages go missing when garbage is collected from under a fetch that takes longer than its
+        grace, and when another run finishes.
         """
+        self._chain = ""
+        kept = {item.path for item in self.lake.list(self.prefix)}
         frames = []
-        for number, path in enumerate(sorted(item.path for item in self.lake.list(self.prefix))):
+        while (path := self._path(len(frames))) in kept:
             try:
-                if path != self._path(number):
-                    raise DataError("a page is missing")
-                table = parquet.decode(self.lake.get(path))
+                data = self.lake.get(path)
+                table = parquet.decode(data)
             except DataError:
                 self.clear()
                 return []
+            self._follow(data)
             types = [
                 (name, "bool" if str(table[name].type) == "bool" else "float64")
                 for name in table.column_names
@@ -80,7 +88,8 @@ class Spool:
         """Whether the page is in the lake now, and is this run's.
 
         Not kept are rows that the store cannot hold, which go to quarantine; an unfinished bar,
-        which is another one when the next run comes; and what another run has kept meanwhile.
+        which is another one when the next run comes; and what differs from the page that another
+        run has kept in the same place.
         """
         if "is_final" in page.columns and not page["is_final"].to_numpy().all():
             return False
@@ -88,7 +97,21 @@ class Spool:
             data = parquet.encode(parquet.canonical_frame(page), "zstd")
         except DataError:
             return False
-        return self.lake.put_if_absent(self._path(number), data)
+        path = self._path(number)
+        if not self.lake.put_if_absent(path, data) and not self._holds(path, data):
+            return False
+        self._follow(data)
+        return True
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        try:
+            return self.lake.get(path) == data
+        except DataError:  # the other run has finished, and cleared it
+            return False
+
+    def _follow(self, data: bytes) -> None:
+        """Let the next page be the one after this."""
+        self._chain = sha256_hex(f"{self._chain}{sha256_hex(data)}")
 
     def _path(self, number: int) -> str:
-        return f"{self.prefix}/{number:06d}.parquet"
+        return f"{self.prefix}/{number:06d}-{self._chain[:16] or 'first'}.parquet"

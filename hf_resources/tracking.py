@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
+from hf_plugins.bar_quality import RefusedBarsError
 from hf_resources.catalog.schema import (
     Base,
     ComputeLog,
@@ -29,6 +30,7 @@ from hf_resources.catalog.schema import (
     FetchLog,
     MarketDataRevision,
 )
+from hf_resources.clock_verdict import clock_verdict
 from hf_resources.datasets import Dataset
 from hf_resources.ingestion import Ingestion
 from hf_resources.instruments import Instrument
@@ -57,6 +59,7 @@ class Fetch:
         started_at: timezone-aware.
         finished_at: when it had ended, well or not; timezone-aware.
         tolerance: time that a bar may take to arrive before it is late; None if none will arrive.
+        clock: that the source declares for these bars; None if it declares none.
     """
 
     instrument: Instrument
@@ -65,6 +68,7 @@ class Fetch:
     started_at: datetime
     finished_at: datetime
     tolerance: timedelta | None
+    clock: str | None = None
 
     @property
     def series(self) -> Series:
@@ -107,8 +111,16 @@ class Tracking:
             "last_checked_at": fetch.finished_at,
             "last_success_at": fetch.finished_at,
             "last_error": None,
+            "last_failure": None,
             "consecutive_failures": 0,
             "late_since": self._late_since(fetch, bars.end_date),
+            "clock": clock_verdict(
+                ingestion,
+                fetch.instrument,
+                fetch.timeframe,
+                fetch.clock,
+                status["clock"] if status else None,
+            ),
         }
         if changed or not described:
             counted = self._gaps(fetch, ingestion, before, bars, status)
@@ -144,7 +156,8 @@ class Tracking:
                 )
             }
             kind = _kind(counts)
-            log = [self._log(fetch, kind, version_hash=bars.version_hash, **counts)]
+            version, notes = bars.version_hash, list(ingestion.notes)
+            log = [self._log(fetch, kind, version_hash=version, notes=notes, **counts)]
             amended = self._amended(fetch, ingestion, before, bars)
 
         def write(session: Session) -> None:
@@ -155,8 +168,13 @@ class Tracking:
         self._in_transaction(write)
 
     def failed(self, fetch: Fetch, error: Exception) -> None:
-        """Record a fetch that failed; the bars stand as they were."""
+        """Record a fetch that failed; the bars stand as they were.
+
+        ``refused`` is one that brought bars which the quality policy does not let in, ``failed``
+        any other: of the source, of a declaration, or of the platform.
+        """
         sentence = str(error) or type(error).__name__
+        kind = "refused" if isinstance(error, RefusedBarsError) else "failed"
 
         def values(row: EnrichmentStatus | None) -> dict[str, Any]:
             failures = 1 if row is None else row.consecutive_failures + 1
@@ -164,12 +182,13 @@ class Tracking:
             return {
                 "last_checked_at": fetch.finished_at,
                 "last_error": sentence,
+                "last_failure": kind,
                 "consecutive_failures": failures,
                 "late_since": self._late_since(fetch, last_bar),
             }
 
         def write(session: Session) -> None:
-            session.add(self._log(fetch, "failed", error=sentence))
+            session.add(self._log(fetch, kind, error=sentence))
             self._update_status(session, fetch.series, values)
 
         self._in_transaction(write)
@@ -390,7 +409,7 @@ class Tracking:
         """Gaps of the series; where those of the version before are known, by its end alone."""
         if before is None or status is None or status["version_hash"] != before.version_hash:
             return gaps(self.store, bars, fetch.instrument)
-        anchor = self._anchor(ingestion, before)
+        anchor = None if ingestion.whole else self._anchor(ingestion, before)
         if anchor is None:
             return gaps(self.store, bars, fetch.instrument)
         old = gaps(self.store, before, fetch.instrument, since=anchor)

@@ -20,11 +20,18 @@ COMMANDS = {
     "status": "What is stale or missing now, with the reason; --data: how the bars stand.",
     "why": "Why a dataset was computed last, and what would change now.",
     "history": "All versions of a dataset, newest first.",
+    "record": "Record what a venue has no history of: liquidations.",
     "plugins": "List plugins, and hold them to their contracts.",
     "catalog": "Create or upgrade the catalog database.",
     "gc": "Delete objects that no dataset references.",
 }
-_MODULES = {"demo": "run", "run": "run", "backfill": "backfill", "plugins": "plugins"}
+_MODULES = {
+    "demo": "run",
+    "run": "run",
+    "backfill": "backfill",
+    "record": "record",
+    "plugins": "plugins",
+}
 
 
 class _Lazy(click.Group):

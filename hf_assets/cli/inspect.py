@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -26,7 +27,12 @@ def status(data: bool) -> None:
     """What is stale or missing now, with the reason; or how the market data stands."""
     session, console = Session.load(), Console()
     if data:
-        console.print(_market_data(session, datetime.now(UTC)))
+        states = series_states(session.project, session.store, now=datetime.now(UTC))
+        console.print(_market_data(session, states))
+        for state in states:
+            if state.clock_doubt:
+                console.print(f"{state.key}: the clock is in doubt: {state.clock_doubt}")
+                console.print(*(f"  {each}" for each in _evidence(state)), sep="\n")
         return
     findings = find_stale(session.store, session.tasks, session.covered)
     if not findings:
@@ -43,7 +49,7 @@ def status(data: bool) -> None:
     console.print(table)
 
 
-def _market_data(session: Session, now: datetime) -> Table:
+def _market_data(session: Session, states: Sequence[SeriesState]) -> Table:
     """One row per symbol and timeframe: how old its bars are, what failed, how good they are."""
     headings = (
         "symbol",
@@ -52,13 +58,14 @@ def _market_data(session: Session, now: datetime) -> Table:
         "freshness",
         "asked (UTC)",
         "error",
+        "clock",
         "quality",
         "missing",
         "last day",
     )
     table = Table(*headings, box=box.SIMPLE_HEAD)
     days = Tracking(session.store).latest_quality()
-    for state in series_states(session.project, session.store, now=now):
+    for state in states:
         known, day = state.status or {}, days.get(state.partition)
         failures = known.get("consecutive_failures", 0)
         score, missing = known.get("quality_score"), known.get("missing_bars")
@@ -67,12 +74,26 @@ def _market_data(session: Session, now: datetime) -> Table:
             f"{state.bars.end_date:%Y-%m-%d %H:%M}" if state.bars and state.bars.end_date else "",
             _freshness(state),
             f"{known['last_checked_at']:%Y-%m-%d %H:%M}" if known else "",
-            f"{failures} x: {state.error}" if state.error else "",
+            f"{known['last_failure']} {failures} x: {state.error}" if state.error else "",
+            _clock(state),
             "" if score is None else f"{score:.3f}",
             "" if missing is None else f"{missing:,}",
             f"{day['day']}: {day['quality_score']:.3f}" if day else "",
         )
     return table
+
+
+def _clock(state: SeriesState) -> str:
+    verdict = (state.status or {}).get("clock")
+    if not verdict:
+        return ""
+    if state.clock_doubt:
+        return "in doubt"
+    return "fits" if verdict["findings"] else "unclear"
+
+
+def _evidence(state: SeriesState) -> list[str]:
+    return state.status["clock"]["contradictions"] if state.status else []
 
 
 def _freshness(state: SeriesState) -> str:

@@ -8,13 +8,19 @@ row goes out, kept or put aside with its reason.
 
 from hf_plugins.bar_quality.faults import CHECKS, Fault, quality_score
 from hf_plugins.bar_quality.policy import QualityPolicy, context_rows
-from hf_plugins.bar_quality.report import BarQuality, check_bars, daily_summary
+from hf_plugins.bar_quality.report import (
+    BarQuality,
+    RefusedBarsError,
+    check_bars,
+    daily_summary,
+)
 
 __all__ = [
     "CHECKS",
     "BarQuality",
     "Fault",
     "QualityPolicy",
+    "RefusedBarsError",
     "check_bars",
     "context_rows",
     "daily_summary",

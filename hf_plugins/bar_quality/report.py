@@ -44,6 +44,10 @@ _SHOWN: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+class RefusedBarsError(DataError):
+    """Bars came and were read, and the quality policy refuses them."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of an outlier, known one bar later; it changes no flag.
@@ -116,11 +120,13 @@ class BarQuality:
         """Raise where the policy refuses the batch.
 
         Raises:
-            DataError: the sentences of the faults that block.
+            RefusedBarsError: the sentences of the faults that block.
         """
         if self.blocked:
-            reasons = (fault.sentence for fault in self.faults if fault.action == "block")
-            raise DataError(" ".join(reasons))
+            blocking = [fault for fault in self.faults if fault.action == "block"]
+            policy = ", ".join(f"{fault.check}: block" for fault in blocking)
+            reasons = " ".join(fault.sentence for fault in blocking)
+            raise RefusedBarsError(f"refused by the quality policy ({policy}): {reasons}")
 
 
 def check_bars(

@@ -248,7 +248,8 @@ class Head(Versioned, Base):
 class FetchLog(Base):
     """One fetch of bars that brought something, changed something or failed.
 
-    The counts are null where the fetch failed: what came is not known then.
+    The counts are null where the fetch failed: what came is not known then. ``notes`` are what the
+    source had to say.
     """
 
     __tablename__ = "enrichment_fetch_log"
@@ -271,6 +272,7 @@ class FetchLog(Base):
     rows_vanished: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
     version_hash: Mapped[str | None] = mapped_column(String(64))
+    notes: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ComputeLog(Base):
@@ -353,8 +355,11 @@ class DataQualityMetric(Versioned, Base):
 class EnrichmentStatus(Versioned, Base):
     """How a series of bars stands: when its source was asked, with what result, what is missing.
 
-    ``version_hash`` is the version of the bars that the last four columns describe; all five are
-    null while there are no bars.
+    ``version_hash`` is the version of the bars that ``quality_score``, ``gaps``, ``missing_bars``
+    and ``faults`` describe; all five are null while there are no bars. ``clock`` is what
+    :func:`hf_resources.clock_verdict.clock_verdict` says, null where no clock is declared.
+    ``last_failure`` is ``refused`` where the quality policy did not let in what came, else
+    ``failed``; null after a success.
     """
 
     __tablename__ = "enrichment_status"
@@ -366,12 +371,14 @@ class EnrichmentStatus(Versioned, Base):
     last_bar: Mapped[datetime | None]
     late_since: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)
+    last_failure: Mapped[str | None] = mapped_column(String(20))
     consecutive_failures: Mapped[int]
     version_hash: Mapped[str | None] = mapped_column(String(64))
     quality_score: Mapped[float | None] = mapped_column(Double)
     gaps: Mapped[int | None] = mapped_column(BigInteger)
     missing_bars: Mapped[int | None] = mapped_column(BigInteger)
     faults: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    clock: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Tables(NamedTuple):

@@ -151,9 +151,23 @@ class Source(ABC):
         return None
 
     def notes(self, instrument: Instrument, timeframe: str) -> tuple[str, ...]:
-        """Sentences about what this source cannot know, for those who read its bars."""
+        """Sentences about what this source cannot know, for those who read its bars.
+
+        They stand in the event and the log of each fetch, before what was remarked in the course of
+        it (:mod:`hf_resources.sources.remarks`).
+        """
         del instrument, timeframe
         return ()
+
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """The clock that somebody declared for the stamps of these bars, as
+        :meth:`hf_resources.sources.clock.Clock.parse` reads it.
+
+        Declarations can be wrong, so the bars are held against them. None where the source knows
+        its times, as a vendor does.
+        """  # noqa: D205  (one sentence)
+        del instrument, timeframe
+        return None
 
     def origin(self, instrument: Instrument, timeframe: str) -> str:
         """What to call this source in a message about these bars."""

@@ -21,8 +21,11 @@ The stream pushes at most one event a second per symbol, so that the sums are a 
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -38,6 +41,10 @@ from hf_resources.sources.paging import number
 
 STREAM: Final = "wss://fstream.binance.com/stream?streams="
 MARK_EVERY: Final = 30.0
+REPORT_EVERY: Final = 60.0
+# Seconds: the longest wait for the next connection, and one that counts as having worked.
+_LONGEST_WAIT: Final = 60.0
+_LASTED: Final = 60.0
 # Milliseconds. Two marks may be missed before a stretch counts as interrupted.
 _LONGEST_SILENCE: Final = 100_000
 _NOTICED_AFTER: Final = 60_000
@@ -102,6 +109,7 @@ def record(
     folder: Path,
     *,
     clock: Callable[[], float] = time.time,
+    seen: Callable[[str], None] = lambda symbol: None,
 ) -> None:
     """Write a stream's messages to files until it ends.
 
@@ -111,6 +119,7 @@ def record(
         symbols: the venue's symbols that the stream was asked for.
         folder: where to write; created if absent.
         clock: seconds since 1970 UTC.
+        seen: told the symbol of each order that was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(symbols)
@@ -140,6 +149,88 @@ def record(
             if event is not None and event["o"]["s"] in names:
                 line = json.dumps(event, separators=(",", ":"))
                 write(event["o"]["s"], int(event["o"]["T"]), line)
+                seen(event["o"]["s"])
+
+
+def keep_recording(
+    symbols: Iterable[str],
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    stream: str = STREAM,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+    connections: int | None = None,
+) -> None:
+    """Listen and write, and connect again whenever the connection ends; until it is interrupted.
+
+    The venue ends each connection after a day. Bars during which none stood stay null.
+
+    Args:
+        symbols: the venue's symbols.
+        folder: where to write; created if absent.
+        say: told each connection and its end, and every minute what came.
+        stream: address that the names of the streams are appended to.
+        clock: seconds since 1970 UTC.
+        sleep: waits before the next connection.
+        connections: how many to make; without end by default.
+
+    Raises:
+        ConfigurationError: the library is missing, or the address is none.
+        KeyboardInterrupt: it was interrupted; all that came is written.
+    """
+    try:
+        from websockets.exceptions import InvalidURI, WebSocketException
+    except ImportError:
+        raise ConfigurationError(
+            "recording needs the package websockets; install it with pip install "
+            "'hf-assets[stream]'"
+        ) from None
+    names = sorted(symbols)
+    counted: Counter[str] = Counter()
+    failed = 0
+    for attempt in itertools.count(1):
+        begun = clock()
+        try:
+            messages = _told(listen(names, stream=stream), names, folder, counted, say, clock)
+            record(messages, names, folder, clock=clock, seen=lambda name: counted.update([name]))
+            reason = "the venue ended it"
+        except InvalidURI as error:
+            raise ConfigurationError(f"the stream is '{stream}': {error}") from None
+        except (WebSocketException, OSError, DataError) as error:
+            reason = str(error) or type(error).__name__
+        failed = 0 if clock() - begun > _LASTED else failed + 1
+        if attempt == connections:
+            return
+        wait = min(_LONGEST_WAIT, 2.0**failed / 2) * random.uniform(0.5, 1.0)  # noqa: S311
+        say(f"no connection: {reason}; the next one in {wait:.1f} s, bars in between stay null")
+        sleep(wait)
+
+
+def _told(
+    messages: Iterable[str | None],
+    names: Sequence[str],
+    folder: Path,
+    counted: Counter[str],
+    say: Callable[[str], None],
+    clock: Callable[[], float],
+) -> Iterator[str | None]:
+    """The messages; says when the first comes, and every minute what was written."""
+    before, reported = Counter(counted), None
+    for message in messages:
+        now = clock()
+        if reported is None:
+            say(f"connected; recording {', '.join(names)} to {folder}")
+            reported = now
+        elif now - reported >= REPORT_EVERY:
+            fresh = counted - before
+            told = ", ".join(f"{name} {count}" for name, count in fresh.most_common())
+            say(
+                f"{fresh.total():,} liquidations{f' ({told})' if told else ''}, "
+                f"{counted.total():,} in all"
+            )
+            before, reported = Counter(counted), now
+        yield message
 
 
 def listen(symbols: Iterable[str], *, stream: str = STREAM) -> Iterator[str | None]:

@@ -18,6 +18,7 @@ from hf_plugins.errors import DataError
 from hf_resources.instruments import Instrument
 from hf_resources.sources.file_columns import ADJUSTED_CLOSE
 from hf_resources.sources.file_tables import FileTable
+from hf_resources.sources.remarks import remark
 
 _PRICES: Final = ("open", "high", "low", "close", "vwap", ADJUSTED_CLOSE)
 _SIZES: Final = ("volume", "taker_buy_volume")
@@ -84,6 +85,7 @@ def merge(parts: list[Part], instrument: Instrument) -> pd.DataFrame:
     if not fresh.all():
         kept = order[np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))]
         _check_agreement(parts, bars, kept[~fresh], order[~fresh], instrument)
+        remark("rows that repeat a bar of the files, with the same content", int((~fresh).sum()))
     return bars.iloc[order[fresh]]
 
 

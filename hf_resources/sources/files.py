@@ -194,6 +194,11 @@ class FileSource(Source):
         as_of = self.declared.as_of
         return None if as_of is None else as_of.astimezone(UTC)
 
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """As declared; UTC where the stamps name their offsets, which may be wrong as well."""
+        del instrument, timeframe
+        return self.declared.clock or "UTC"
+
     def paths(self, instrument: Instrument, timeframe: str) -> list[Path]:
         """The files of a partition, sorted by path; maybe none."""
         filled = self._filled(instrument, timeframe, escape=True)
@@ -381,6 +386,11 @@ class CsvSource(FileSource):
     suffixes: ClassVar[tuple[str, ...]] = ("", *COMPRESSIONS)
 
     @cached_property
+    def _layouts(self) -> dict[Path, tuple[Dialect | None, str]]:
+        """How each file was read the last time, and why so."""
+        return {}
+
+    @cached_property
     def dialect(self) -> Dialect | None:
         """The declared dialect; None where it is recognised for each file."""
         return None if self.csv.dialect is None else get_dialect(self.csv.dialect)
@@ -391,10 +401,11 @@ class CsvSource(FileSource):
         return cast(CsvParams, self.params)
 
     def notes(self, instrument: Instrument, timeframe: str) -> tuple[str, ...]:
-        """Per file, in which dialect it is read and why, and whether that has no volume."""
+        """Per file, in which dialect it was read last and why, and whether that has no volume."""
         sentences = []
         for path in self.paths(instrument, timeframe):
-            dialect, reason = self._layout(path, head(read_bytes(path)))
+            known = self._layouts.get(path)
+            dialect, reason = known or self._layout(path, head(read_bytes(path)))
             title = dialect.title if dialect else "columns by name"
             sentence = f"{path}: read as {title}, {reason}"
             if dialect and dialect.columns["volume"] is None:
@@ -405,7 +416,7 @@ class CsvSource(FileSource):
     def read(self, path: Path, symbol: str) -> tuple[FileTable, Dialect | None]:
         """The rows of a file, all text, and its dialect."""
         data = read_bytes(path)
-        dialect, _ = self._layout(path, head(data))
+        dialect, _ = self._layouts[path] = self._layout(path, head(data))
         separator = self.csv.separator or (dialect.separator if dialect else ",")
 
         def names(lines: list[str]) -> tuple[list[str], int]:

@@ -33,6 +33,7 @@ from urllib3.util.retry import Retry
 
 from hf_plugins.base import Params
 from hf_plugins.errors import ConfigurationError, DataError, HfError
+from hf_resources.sources.remarks import remark
 
 _log = logging.getLogger(__name__)
 
@@ -237,6 +238,7 @@ class HttpClient:
                 "%s: %s; attempt %d of %d follows in %.2f seconds",
                 *(where, what, attempt + 1, self._params.attempts, wait),
             )
+            remark(f"requests that were repeated because {what}")
             self._sleep(wait)
         raise AssertionError("unreachable")
 

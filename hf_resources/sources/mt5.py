@@ -81,6 +81,13 @@ class Mt5Source(Source):
         del instrument
         return tuple(_TIMEFRAMES)
 
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """The server's: zone and hours."""
+        del instrument, timeframe
+        settings = cast(Mt5Params, self.params)
+        shift = settings.clock_shift_hours
+        return f"{settings.clock}{shift:+d}" if shift else settings.clock
+
     def fetch(
         self,
         instrument: Instrument,

@@ -19,6 +19,7 @@ import pandas as pd
 
 from hf_plugins.errors import DataError
 from hf_resources.sources.http import BadReplyError
+from hf_resources.sources.remarks import remark
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,6 +88,7 @@ def walk(
                 "again later"
             )
         else:
+            remark("pages that were empty although there are bars, and were asked for again")
             doubted = cursor
 
 
@@ -112,12 +114,18 @@ def tidy(bars: pd.DataFrame, owner: str) -> pd.DataFrame:
     Raises:
         DataError: two bars of the same open time differ.
     """
-    bars = bars.sort_index(kind="stable")
+    if not bars.index.is_monotonic_increasing:
+        remark("pages whose bars were not in order, and were sorted")
+        bars = bars.sort_index(kind="stable")
     repeated = bars.index.duplicated(keep="first")
     if not repeated.any():
         return bars
     kept = bars.loc[~repeated]
     _same(bars.loc[repeated], kept, owner)
+    remark(
+        "bars that came twice in a page, with the same content, and count once",
+        len(bars) - len(kept),
+    )
     return kept
 
 

@@ -158,6 +158,10 @@ class Resampled(SourceView):
         made = f"{timeframe} bars are made of {finer} bars inside the sessions of the calendar"
         return (*notes, f"{made} {instrument.calendar}; {holes}.")
 
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """That of the finer timeframe."""
+        return self.source.declared_clock(instrument, self.made_from.get(timeframe, timeframe))
+
     def origin(self, instrument: Instrument, timeframe: str) -> str:
         """That of the finer timeframe, and that it was resampled."""
         finer = self.made_from.get(timeframe)

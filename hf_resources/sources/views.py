@@ -76,6 +76,10 @@ class SourceView(Source):
         """As the source."""
         return self.source.notes(instrument, timeframe)
 
+    def declared_clock(self, instrument: Instrument, timeframe: str) -> str | None:
+        """As the source."""
+        return self.source.declared_clock(instrument, timeframe)
+
     def origin(self, instrument: Instrument, timeframe: str) -> str:
         """As the source."""
         return self.source.origin(instrument, timeframe)

@@ -33,8 +33,10 @@ from hf_assets.cli.backfill import choose
 from hf_assets.cli.session import Session
 from hf_assets.feeds import Cursor, Look, blocks, in_flight
 from hf_assets.partitions import by_symbol, partition_key, symbol_and_timeframe
+from hf_assets.sweep import find_stale
 from hf_assets.tasks import Partition
 from hf_plugins.errors import ConfigurationError, DataError
+from hf_resources.closes import has_session
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import Source, register_source, window
 from tests.graph.lab import CHAIN, Lab, bars, range_tags
@@ -669,6 +671,33 @@ def test_other_rules_fetch_the_whole_history(shop: Lab) -> None:
     Shop.asked.clear()
     shop.run([BARS])
     assert all(start > datetime(2020, 2, 1, tzinfo=UTC) for _, _, start in Shop.asked)
+
+
+def test_another_precision_or_calendar_in_the_universe_is_noticed(shop: Lab) -> None:
+    """Neither is a parameter of the source; both decide what the bars are."""
+    shop.run()
+    assert find_stale(shop.store, shop.tasks(), shop.covered()) == []
+    shop.write_universe(price_precision=2)
+    findings = find_stale(shop.store, shop.tasks(), shop.covered())
+    bars_found = [finding for finding in findings if finding.key == BARS]
+    assert {finding.partition[0] for finding in bars_found} == set(shop.symbols)
+    assert bars_found[0].reasons == ("parameter instrument.price_precision 4 -> 2",)
+    Shop.asked.clear()
+    events = shop.run()
+    assert {start for _, _, start in Shop.asked} == {None}
+    close = shop.store.read(shop.head(BARS, "AAA|1d"), ["close"])["close"]
+    assert close.tolist() == Shop.shelf["AAA"]["close"].round(2).tolist()
+    assert events["features/rsi_14", "AAA|1d"].cache == "miss"
+    assert find_stale(shop.store, shop.tasks(), shop.covered()) == []
+    # Trading days of an exchange alone: the bars of weekends and holidays are put aside.
+    shop.write_universe(price_precision=2, calendar="XNYS")
+    shop.run()
+    stamps = shop.store.read(shop.head(BARS, "AAA|1d"), []).index
+    kept = Shop.shelf["AAA"].index
+    assert list(stamps) == [each for each in kept if has_session("XNYS", each.date())]
+    assert shop.head(ENRICHED, "AAA|1d").row_count == len(stamps) < len(kept)
+    assert shop.head(QUARANTINE, "AAA|1d").row_count == len(kept) - len(stamps)
+    assert find_stale(shop.store, shop.tasks(), shop.covered()) == []
 
 
 def test_a_timeframe_that_the_files_lack_is_made_and_flows_down(

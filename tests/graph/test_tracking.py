@@ -183,6 +183,40 @@ def test_a_failed_fetch_is_recorded_and_still_fails(lab: Lab) -> None:
     assert row_counts(lab) == rows
 
 
+def test_what_the_policy_refuses_is_told_apart_from_what_could_not_be_fetched(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.edit_yaml("source: parquet", "quality: {ohlc: block}\n  source: parquet", document="source")
+    lab.write_bars("AAA", "1d", faulty())
+    lab.bars_file("BBB").unlink()
+    with pytest.raises(
+        Exception, match=r"AAA_1d\.parquet: refused by the quality policy \(ohlc: bl"
+    ):
+        lab.run(["market_data/bars"])
+    assert {key[0]: row["last_failure"] for key, row in record(lab).statuses().items()} == {
+        "AAA": "refused",
+        "BBB": "failed",
+    }
+    assert [record(lab).fetches(key)[0]["status"] for key in (AAA, BBB)] == ["refused", "failed"]
+    found = evaluations(lab, "quality", "enrichment_status")
+    for check in found.values():
+        assert check.severity == dg.AssetCheckSeverity.ERROR
+        assert check.description is not None
+        assert "1 could not be fetched, 1 were refused by the quality policy" in check.description
+    told = {row["partition"]: row["check"] for row in findings(found["quality"])}
+    assert told == {"AAA|1d": "policy", "BBB|1d": "fetch"}
+    monkeypatch.setenv("HF_HOME", str(lab.root / "state"))
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(CliSession, "load", lambda: CliSession(lab.tree))
+    output = CliRunner().invoke(cli, ["status", "--data"]).output
+    assert "refused 1 x: " in output
+    assert "failed 1 x: " in output
+    # Released by the policy, the bars come, and the refusal is no more.
+    lab.edit_yaml("ohlc: block", "ohlc: quarantine", document="source")
+    lab.run(["market_data/bars"], raise_on_error=False)
+    assert record(lab).statuses()[AAA]["last_failure"] is None
+
+
 def test_a_series_that_never_could_be_fetched_has_a_status(lab: Lab) -> None:
     lab.bars_file("BBB").unlink()
     lab.run(["market_data/bars"], raise_on_error=False)
@@ -261,7 +295,7 @@ def test_gaps_and_faults_are_told_by_the_checks_of_the_run_that_found_them(lab: 
         tags=range_tags("AAA|1d", "BBB|1d"),
     )
     found = {each.check_name: each for each in result.get_asset_check_evaluations()}
-    assert set(found) == {"quality", "gaps", "revisions", "enrichment_status"}
+    assert set(found) == {"quality", "gaps", "revisions", "clock", "enrichment_status"}
     assert not found["quality"].passed
     assert found["quality"].severity == dg.AssetCheckSeverity.WARN
     sentences = {
@@ -463,3 +497,23 @@ def test_the_terminal_tells_how_the_bars_stand(lab: Lab, monkeypatch: pytest.Mon
     assert "no bars yet" in lines["BBB"]
     assert "1 x: " in lines["BBB"]
     assert "BBB_1d.parquet" in lines["BBB"]
+
+
+# ------------------------------------------------------------------------------------------ notes
+
+
+def test_what_a_source_says_of_a_fetch_stands_in_its_event_and_in_the_log(lab: Lab) -> None:
+    lab.edit_yaml(
+        "folder:", "pattern: '{symbol}_{timeframe}*.parquet'\n    folder:", document="source"
+    )
+    frame = lab.read_bars("AAA")
+    frame.iloc[-7:].reset_index().to_parquet(lab.bars_folder / "AAA_1d_again.parquet")
+    told = "rows that repeat a bar of the files, with the same content: 7"
+    events = lab.run(MARKET_DATA)
+    assert events["market_data/bars", "AAA|1d"].metadata["notes"] == f"* {told}"
+    assert "notes" not in events["market_data/bars", "BBB|1d"].metadata
+    assert record(lab).fetches(AAA)[0]["notes"] == [told]
+    assert record(lab).fetches(BBB)[0]["notes"] == []
+    again = lab.run(MARKET_DATA)["market_data/bars", "AAA|1d"]
+    assert (again.cache, again.metadata["notes"]) == ("hit", f"* {told}")
+    assert len(record(lab).fetches(AAA)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -200,6 +201,66 @@ def test_bars_that_vanish_stay_and_are_reported(series: Series):
     outcome = series.ingest(WEEK.iloc[100:], after(WEEK) + HOUR, whole=True)
     assert outcome.vanished == 100
     assert len(series.read()) == 168
+
+
+def with_instrument(series: Series, **fields: Any) -> Series:
+    return replace(series, instrument=replace(series.instrument, **fields))
+
+
+def flags(series: Series) -> Any:
+    return series.read("quality_score", "validation_notes", "gap_detected", "volume_anomaly")
+
+
+@pytest.mark.parametrize("source", ["whole", "short"])
+def test_another_calendar_judges_all_bars_anew(series: Series, store: DatasetStore, source: str):
+    """The result is that of a series that never had another calendar, also without the source."""
+    series.ingest(WEEK, after(WEEK))
+    assert len(series.read()) == 168
+    week = with_instrument(series, calendar="24/5", asset_class="fx")
+    sent = WEEK if source == "whole" else WEEK.iloc[100:]
+    outcome = week.ingest(sent, after(WEEK) + HOUR, whole=True)
+    other = replace(week, instrument=replace(week.instrument, symbol="ETH"))
+    other.ingest(WEEK, after(WEEK) + HOUR)
+    pd.testing.assert_frame_equal(week.read(*NUMBERS), other.read(*NUMBERS), check_exact=True)
+    pd.testing.assert_frame_equal(flags(week), flags(other), check_exact=True)
+    assert len(week.read()) < 168
+    assert outcome.revised == ()
+    # No row is lost, and none is told twice.
+    stamps = [*week.read().index, *week.aside()["bar_timestamp"]]
+    assert sorted(stamps) == list(WEEK.index)
+    # And back: what was put aside comes again where the source still has it.
+    back = with_instrument(week, calendar="24/7", asset_class="crypto")
+    back.ingest(WEEK, after(WEEK) + 2 * HOUR, whole=True)
+    assert len(back.read()) == 168
+    assert not back.read("gap_detected")["gap_detected"].any()
+
+
+@pytest.mark.parametrize("rows", [168, 68])
+def test_another_precision_rounds_all_bars_anew(series: Series, rows: int):
+    """Digits come back where the source still sends them."""
+    fine = walk(168)
+    fine["volume"] = np.round(fine["volume"] / 7, 5)
+    coarse = with_instrument(series, size_precision=1)
+    coarse.ingest(fine, after(fine))
+    assert coarse.read("volume")["volume"].tolist() == fine["volume"].round(1).tolist()
+    sharp = with_instrument(series, size_precision=5)
+    outcome = sharp.ingest(fine.iloc[168 - rows :], after(fine) + HOUR, whole=True)
+    found = sharp.read("volume", "revision")
+    expected = fine["volume"].where(fine.index >= fine.index[168 - rows], fine["volume"].round(1))
+    assert found["volume"].tolist() == expected.tolist()
+    assert len(outcome.revised) == (found["revision"] == 2).sum() > 0.9 * rows
+    rough = with_instrument(series, size_precision=0)
+    rough.ingest(fine.iloc[100:], after(fine) + 2 * HOUR, whole=True)
+    assert rough.read("volume")["volume"].tolist() == expected.round(0).tolist()
+
+
+def test_a_known_bar_is_judged_anew_where_a_broken_one_comes(series: Series):
+    series.ingest(WEEK, after(WEEK))
+    other = with_instrument(series, price_precision=1)
+    outcome = other.ingest(change(WEEK, 60, high=1.0), after(WEEK) + HOUR, whole=True)
+    assert len(outcome.quality.quarantined) == 1
+    assert other.read("close")["close"].tolist() == WEEK["close"].round(1).tolist()
+    assert len(other.aside()) == 1
 
 
 def test_a_known_bar_that_comes_broken_has_not_vanished(series: Series):

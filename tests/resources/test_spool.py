@@ -316,6 +316,61 @@ def test_two_fetches_at_once_do_not_mix_their_pages(lake: Lake):
     assert list(stamps) == list(BARS.index[: len(stamps)])
 
 
+def test_pages_of_two_fetches_are_no_history_when_a_third_finishes_in_between(lake: Lake):
+    """What is left of two runs, one of which lost its first pages, lacks ten bars in the middle."""
+
+    def slow(start: datetime | None) -> Iterator[Any]:
+        yield BARS.iloc[:15]
+        spool(lake).clear()  # another run has finished, and found nothing new
+        with pytest.raises(RuntimeError):
+            spool(lake).read(dying([BARS.iloc[:5]]), None)
+        yield BARS.iloc[15:30]
+        raise RuntimeError("the power fails")
+
+    with pytest.raises(RuntimeError):
+        spool(lake).read(slow, None)
+    found, start = read_after_death(lake, [])
+    stamps = pd.concat(found).index
+    assert list(stamps) == list(BARS.index[: len(stamps)])
+    assert start == BARS.index[len(stamps)]
+
+
+def test_two_fetches_of_the_same_pages_keep_one_chain(lake: Lake):
+    def beside(start: datetime | None) -> Iterator[Any]:
+        for page in THREE:
+            with pytest.raises(RuntimeError):
+                spool(lake).read(dying([page]), None)
+            yield page
+
+    assert len(pd.concat(spool(lake).read(beside, None))) == 30
+    assert len(paths(lake)) == 3
+    found, start = read_after_death(lake, [])
+    assert len(found) == 3
+    assert start == BARS.index[30]
+
+
+def test_two_processes_that_fetch_at_once_end_with_one_right_series(
+    settings: Settings, venue: ReplayServer, undisturbed: Series
+):
+    """Both hang in the middle of their pages; then both are let go on."""
+    both, released = [], threading.Event()
+    venue.fail(held_until(released), path=PATH, skip=4, times=4)
+    for _ in range(2):
+        both.append(publisher.spawn(ingest_once, settings, venue.url, HALF_AN_HOUR_IN))
+    time.sleep(1)
+    released.set()
+    for child in both:
+        child.join(60)
+    series = Series(DatasetStore.open(settings))
+    codes = sorted(child.exitcode for child in both)
+    # Both publish the same version, or one is told that the other was first.
+    assert codes in ([0, 0], [0, 1])
+    assert digests(series) == digests(undisturbed)
+    series.ingest(source(venue.url), HALF_AN_HOUR_IN)
+    assert digests(series) == digests(undisturbed)
+    assert left(series.store) == []
+
+
 def test_a_damaged_page_is_asked_for_again(lake: Lake):
     with pytest.raises(RuntimeError):
         spool(lake).read(dying(THREE[:2]), None)

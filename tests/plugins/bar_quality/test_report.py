@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hf_plugins.bar_quality import QualityPolicy, check_bars, context_rows
+from hf_plugins.bar_quality import QualityPolicy, RefusedBarsError, check_bars, context_rows
 from hf_plugins.errors import ConfigurationError, DataError
 from hf_plugins.params import parse_params
 from hf_plugins.sessions import ExpectedBars, Sessions
@@ -43,11 +43,12 @@ def test_the_policy_decides_what_becomes_of_a_fault():
         quality = check(bars, policy=parse_params("", QualityPolicy, {"ohlc": action}))
         assert len(quality.kept) == kept
         assert quality.blocked == (action == "block")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(RefusedBarsError) as caught:
         quality.refuse_if_blocked()
     close, low = (float(bars[name].iloc[50]) for name in ("close", "low"))
     assert str(caught.value) == (
-        "X 1h: the bar at 2024-01-03 02:00 UTC has a high below, or a low above, another of its "
+        "refused by the quality policy (ohlc: block): X 1h: the bar at 2024-01-03 02:00 UTC has a "
+        "high below, or a low above, another of its "
         f"prices (open {close!r}, high 1.0, low {low!r}, close {close!r}); 1 of 60 rows, the batch "
         "is refused."
     )
