@@ -18,7 +18,7 @@ from pydantic import Field
 
 from hf_plugins.base import Params
 from hf_plugins.errors import ConfigurationError
-from hf_plugins.feature_quality.auc import checked
+from hf_plugins.feature_quality.auc import Ranked, checked
 from hf_plugins.feature_quality.policies import (
     Choice,
     FoldParams,
@@ -149,7 +149,7 @@ class _Run:
 
     @classmethod
     def of(
-        cls, policy: Policy, columns: np.ndarray, y: np.ndarray, params: QualityParams, seed: int
+        cls, policy: Policy, columns: Ranked, y: np.ndarray, params: QualityParams, seed: int
     ) -> _Run:
         horizon = params.horizon
         choice = policy.learn(columns, y, horizon=horizon, seed=fold_seed(seed, "all rows"))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_plugins.feature_quality.auc import checked, score
+from hf_plugins.feature_quality.auc import Ranked, checked
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,10 @@ def auc_by_period(
     auc = np.full((len(columns), len(labels)), np.nan)
     error = np.full_like(auc, np.nan)
     for j in range(len(labels)):
-        rows = codes == j
-        for i, x in enumerate(columns):
-            result = score(x[rows], y[rows])
+        rows = np.flatnonzero(codes == j)
+        within = Ranked(columns.values[:, rows], columns.codes[:, rows], columns.levels)
+        for i in range(len(columns)):
+            result = within.score(i, y[rows])
             if result.rows >= min_rows:
                 auc[i, j] = result.auc
                 error[i, j] = result.null_standard_error
