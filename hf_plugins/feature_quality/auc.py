@@ -14,6 +14,7 @@ class is missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,11 @@ class Ranked:
     def rows(self, start: int, stop: int) -> Ranked:
         """The same features on consecutive rows; no copy, no sort."""
         return Ranked(self.values[:, start:stop], self.codes[:, start:stop], self.levels)
+
+    def only(self, chosen: Sequence[int]) -> Ranked:
+        """Some of the features."""
+        picked = list(chosen)
+        return Ranked(self.values[picked], self.codes[picked], self.levels[picked])
 
     def place(self, i: int, y: np.ndarray, *, sign: float = 1.0) -> Placements:
         """Placements of feature ``i``, negated where the sign is; see :func:`place`."""

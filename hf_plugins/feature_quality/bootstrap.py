@@ -58,6 +58,12 @@ class Estimate:
     rows: int
 
 
+def unknown_estimate(rows: int = 0) -> Estimate:
+    """What is said of an AUC that is not defined."""
+    nan = float("nan")
+    return Estimate(nan, nan, nan, nan, nan, 0, rows)
+
+
 def bootstrap_auc(
     placements: Placements, *, replicates: int, seed: int, confidence: float = 0.95
 ) -> Estimate:
@@ -78,8 +84,7 @@ def bootstrap_auc(
 
     n = len(placements.upper)
     if math.isnan(placements.auc):
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, nan, 0, n)
+        return unknown_estimate(n)
     contributions = contributions_of(placements)
     length = max(block_length(contributions), math.ceil(n / MAX_BLOCKS))
     deviations = replicate_means(contributions, length, replicates=replicates, seed=seed)

@@ -18,8 +18,8 @@ from pydantic import Field
 
 from hf_plugins.base import Params
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_plugins.feature_quality.auc import Placements, Ranked, place
-from hf_plugins.feature_quality.bootstrap import Estimate, bootstrap_auc
+from hf_plugins.feature_quality.auc import Placements, Ranked
+from hf_plugins.feature_quality.bootstrap import Estimate, bootstrap_auc, unknown_estimate
 from hf_plugins.feature_quality.selection import (
     FalseDiscoveryMethod,
     Pipelines,
@@ -202,14 +202,31 @@ class HonestPolicy(Params):
         return Choice(kept, signs, tuple(pipeline), claimed if pipeline else float("nan"), table)
 
 
+@dataclass(frozen=True)
+class Everything:
+    """No choice at all: what features are worth together, with the sign that a regression gives.
+
+    Left out are those with fewer than ``min_rows`` known rows.
+    """
+
+    min_rows: int = 1_000
+    name: str = "everything"
+
+    def learn(self, columns: Ranked, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
+        """Keep all; see the class."""
+        del horizon, seed
+        kept = ((columns.codes >= 0) & ~np.isnan(y)).sum(axis=1) >= self.min_rows
+        pipeline = tuple(int(i) for i in np.flatnonzero(kept))
+        return Choice(kept, np.ones(len(columns)), pipeline, float("nan"), pd.DataFrame())
+
+
 def estimate_of(
     columns: Ranked, i: int, y: np.ndarray, policy: HonestPolicy, *, confidence: float, seed: int
 ) -> Estimate:
     """Bootstrapped AUC of feature ``i``; null where it is not rated."""
     placements = columns.place(i, y)
     if len(placements.upper) < policy.min_rows:
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, nan, 0, len(placements.upper))
+        return unknown_estimate(len(placements.upper))
     return bootstrap_auc(placements, replicates=policy.replicates, seed=seed, confidence=confidence)
 
 
@@ -409,7 +426,7 @@ def _test_pipeline(
     seed: int,
 ) -> Estimate:
     if not choice.pipeline:
-        return bootstrap_auc(place(np.empty(0), np.empty(0)), replicates=1, seed=seed)
+        return unknown_estimate()
     seen = columns.rows(0, test.stop)
     together = _Together(seen, y[: test.stop], np.array(choice.pipeline), train_stop, test.start)
     return bootstrap_auc(
@@ -427,8 +444,7 @@ def _averaged(estimates: Sequence[Estimate], inference: HonestPolicy) -> Estimat
     known = [estimate for estimate in estimates if not math.isnan(estimate.auc)]
     rows = sum(estimate.rows for estimate in known)
     if not rows:
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, nan, 0, 0)
+        return unknown_estimate()
     auc = sum(estimate.auc * estimate.rows for estimate in known) / rows
     error = math.sqrt(sum((e.standard_error * e.rows) ** 2 for e in known)) / rows
     margin = float(ndtri(0.5 + inference.confidence / 2.0)) * error
