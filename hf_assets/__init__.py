@@ -14,6 +14,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from hf_assets.components import Feature as Feature  # noqa: E402
+from hf_assets.components import FeatureQuality as FeatureQuality  # noqa: E402
 from hf_assets.components import MarketData as MarketData  # noqa: E402
 from hf_assets.components import Model as Model  # noqa: E402
 from hf_assets.components import Signal as Signal  # noqa: E402

@@ -23,6 +23,7 @@ from hf_assets.graph import build_tasks
 from hf_assets.items import DEFAULT_SOURCE
 from hf_assets.metadata import describe
 from hf_assets.project import Project, load_project
+from hf_assets.quality import quality_definitions
 from hf_assets.resources import StoreResource
 from hf_assets.sweep import sweep_definitions
 from hf_assets.tasks import Task
@@ -33,6 +34,7 @@ from hf_plugins.errors import HfError
 KINDS: Final[Mapping[str, set[str]]] = {
     "market_data": {"parquet"},
     "features": {"pandas", "parquet"},
+    "quality": {"markdown", "numba"},
     "models": set(),
     "predictions": {"parquet"},
     "signals": {"parquet"},
@@ -72,6 +74,7 @@ def build_definitions(
         sweep_definitions(tasks, partition_sets(project, tasks)),
         tracking_definitions(project),
         feed_definitions(project),
+        quality_definitions(component for component, _ in project.quality.values()),
     )
 
 
@@ -238,6 +241,8 @@ def _origins(project: Project) -> dict[str, tuple[ItemComponent, Any]]:
     }
     for name, (component, plugin) in project.features.items():
         found[f"features/{name}"] = (component, plugin)
+    for name, (component, _) in project.quality.items():
+        found[f"quality/{name}"] = (component, None)
     for name, (component, _) in project.models.items():
         model = registry.models.create(component.item.plugin, **component.item.params)
         found[f"models/{name}"] = found[f"predictions/{name}"] = (component, model)

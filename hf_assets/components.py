@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from hf_assets.items import (
     DEFAULT_SOURCE,
     FeatureItem,
+    FeatureQualityItem,
     Item,
     MarketDataItem,
     ModelItem,
@@ -135,6 +136,17 @@ class Model(ItemComponent):
             dg.AssetKey(["models", self.item.name]),
             dg.AssetKey(["predictions", self.item.name]),
         ]
+
+
+class FeatureQuality(ItemComponent):
+    """Quality control of features: a report per symbol and timeframe, with checks."""
+
+    item_type = FeatureQualityItem
+    item: FeatureQualityItem
+
+    def asset_keys(self) -> list[dg.AssetKey]:
+        """The report."""
+        return [dg.AssetKey(["quality", self.item.name])]
 
 
 class Signal(ItemComponent):

@@ -16,6 +16,7 @@ import pandas as pd
 
 from hf_assets import coverage, reports, tracking
 from hf_assets.project import Project
+from hf_assets.quality import quality_task
 from hf_assets.tasks import (
     STATE,
     Fetched,
@@ -65,6 +66,7 @@ def build_tasks(project: Project) -> list[Task]:
         _bars(project),
         _enriched(project),
         *(_feature(project, name) for name in project.features),
+        *(_quality(project, name) for name in project.quality),
         *(_model(project, name) for name in project.models),
         *(_signal(project, name) for name in project.signals),
         *(_backtest(project, name) for name in project.strategies),
@@ -285,6 +287,12 @@ def _checked(key: str, plugin: BaseFeature, frame: pd.DataFrame, index: pd.Index
             f"{list(plugin.outputs)}"
         )
     return frame
+
+
+def _quality(project: Project, name: str) -> Task:
+    component, params = project.quality[name]
+    features = {each: project.features[each][1] for each in component.item.features}
+    return quality_task(component, params, features)
 
 
 # ------------------------------------------------------------------------------------- models

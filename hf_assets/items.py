@@ -138,6 +138,38 @@ class ModelItem(Item):
     ] = None
 
 
+class FeatureQualityItem(Item):
+    """Quality control of features: what each says, when, and which of them a policy keeps."""
+
+    features: Annotated[list[str], Field(min_length=1, description="Names of features.")]
+    horizon: Annotated[int, Field(ge=1, description="Bars that the target covers.")] = 1
+    policy: Annotated[
+        Literal["honest", "seed"], Field(description="The policy whose choice counts.")
+    ] = "honest"
+    honest: dict[str, Any] = Field(
+        default={}, description="Parameters of the honest policy, where not the defaults."
+    )
+    seed: dict[str, Any] = Field(
+        default={}, description="Parameters of the seed policy, where not the defaults."
+    )
+    folds: dict[str, Any] = Field(
+        default={}, description="Walk-forward folds, where not the defaults."
+    )
+    shuffles: Annotated[
+        int, Field(ge=1, le=1000, description="Shuffled targets that show what luck looks like.")
+    ] = 10
+    period: Annotated[
+        Literal["day", "week", "month", "quarter", "year"],
+        Field(description="Calendar period of the stability."),
+    ] = "month"
+    max_null_share: Annotated[
+        float, Field(ge=0, le=1, description="Of the rows after a feature's first value; a check.")
+    ] = 0.05
+    max_constant_share: Annotated[
+        float, Field(ge=0, le=1, description="Of a feature's most common value; a check.")
+    ] = 0.99
+
+
 class SignalItem(Item):
     """One signal: target positions from a model's out-of-sample predictions."""
 

@@ -17,6 +17,7 @@ import dagster as dg
 from hf_assets import coverage
 from hf_assets.components import (
     Feature,
+    FeatureQuality,
     ItemComponent,
     MarketData,
     Model,
@@ -28,8 +29,10 @@ from hf_assets.items import DEFAULT_SOURCE
 from hf_assets.location import UNIVERSE_FILE
 from hf_plugins import registry
 from hf_plugins.bar_quality import QualityPolicy
-from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Plugin
+from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Params, Plugin
 from hf_plugins.errors import ConfigurationError, unknown
+from hf_plugins.feature_quality.policies import FoldParams, HonestPolicy, SeedPolicy
+from hf_plugins.feature_quality.report import QualityParams
 from hf_plugins.params import parse_params
 from hf_plugins.registry import PluginRegistry
 from hf_plugins.validation.labels import LABELS
@@ -42,6 +45,7 @@ from hf_resources.sources.views import Since
 T = TypeVar("T")
 C = TypeVar("C", bound=ItemComponent)
 P = TypeVar("P", bound=Plugin)
+V = TypeVar("V", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Project:
     models: Mapping[str, tuple[Model, WalkForwardParams]]
     signals: Mapping[str, tuple[Signal, BaseSignalGenerator]]
     strategies: Mapping[str, tuple[Strategy, BaseBacktestEngine]]
+    quality: Mapping[str, tuple[FeatureQuality, QualityParams]]
 
 
 def load_project(tree: dg.ComponentTree) -> Project:
@@ -102,9 +107,15 @@ def load_project(tree: dg.ComponentTree) -> Project:
         name: (component, _engine(component, signals, universe, covered))
         for name, component in _by_name(tree, Strategy).items()
     }
+    quality = {
+        name: (component, _quality_params(component, features))
+        for name, component in _by_name(tree, FeatureQuality).items()
+    }
     sources = _by_symbol(universe, {name: _source(each) for name, each in market_data.items()})
     policies = _by_symbol(universe, {name: _policy(each) for name, each in market_data.items()})
-    return Project(universe, market_data, sources, policies, features, models, signals, strategies)
+    return Project(
+        universe, market_data, sources, policies, features, models, signals, strategies, quality
+    )
 
 
 def _by_symbol(universe: Universe, made: Mapping[str, T]) -> dict[str, T]:
@@ -243,15 +254,7 @@ def _model_scheme(
     _known(component, "features", "feature", item.features, features)
     _not_empty(component, "features", coverage.of_features(universe, features, item.features))
     _known(component, "label", "label", [item.label], LABELS)
-    owners: dict[str, str] = {}
-    for name in item.features:
-        for column in features[name][1].outputs:
-            if column in owners:
-                raise ConfigurationError(
-                    f"{component.origin.at('features')}: Model '{item.name}', field 'features': "
-                    f"'{owners[column]}' and '{name}' both yield column '{column}'; drop one"
-                )
-            owners[column] = name
+    _distinct_columns(component, item.features, features)
     chosen = {
         "scheme": item.scheme,
         "min_train": item.min_train,
@@ -266,6 +269,43 @@ def _model_scheme(
             "into the test rows"
         )
     return _told(component, "scheme", lambda: WalkForwardParams(**chosen))
+
+
+def _distinct_columns(
+    component: ItemComponent,
+    names: Iterable[str],
+    features: Mapping[str, tuple[Feature, BaseFeature]],
+) -> None:
+    owners: dict[str, str] = {}
+    for name in names:
+        for column in features[name][1].outputs:
+            if column in owners:
+                kind, item = type(component).__name__, component.item.name
+                raise ConfigurationError(
+                    f"{component.origin.at('features')}: {kind} '{item}', field 'features': "
+                    f"'{owners[column]}' and '{name}' both yield column '{column}'; drop one"
+                )
+            owners[column] = name
+
+
+def _quality_params(
+    component: FeatureQuality, features: Mapping[str, tuple[Feature, BaseFeature]]
+) -> QualityParams:
+    item = component.item
+    _known(component, "features", "feature", item.features, features)
+    _distinct_columns(component, item.features, features)
+
+    def parsed(field: str, model: type[V]) -> V:
+        return _told(component, field, lambda: parse_params(field, model, getattr(item, field)))
+
+    return QualityParams(
+        seed_policy=parsed("seed", SeedPolicy),
+        honest_policy=parsed("honest", HonestPolicy),
+        folds=parsed("folds", FoldParams),
+        horizon=item.horizon,
+        shuffles=item.shuffles,
+        period=item.period,
+    )
 
 
 def _engine(

@@ -13,7 +13,14 @@ from typing import Any, Literal, get_args
 from hf_plugins.errors import HfError
 
 Layer = Literal[
-    "market_data", "features", "models", "predictions", "signals", "backtests", "reports"
+    "market_data",
+    "features",
+    "quality",
+    "models",
+    "predictions",
+    "signals",
+    "backtests",
+    "reports",
 ]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from hf_plugins.alphas.expression import Expression
 from hf_plugins.alphas.formulas import FORMULAS
-from hf_plugins.alphas.panel import Panel
+from hf_plugins.alphas.panel import FIELDS, Panel
 from hf_plugins.alphas.sections import AcrossInstruments, AcrossTime, Section
 from hf_plugins.errors import ConfigurationError
 
@@ -77,8 +77,8 @@ def across_time(
     """Alphas on one instrument, whose last ``window`` bars stand for the cross-section.
 
     Args:
-        bars: columns open, high, low, close, volume, optionally vwap and cap; see
-            :meth:`Panel.of_one_instrument`.
+        bars: those of the columns open, high, low, close, volume that the alphas need, optionally
+            vwap and cap; see :meth:`Panel.of_one_instrument`.
         numbers: of the alphas.
         window: bars of the stand-in cross-section, the current one included.
 
@@ -91,9 +91,10 @@ def across_time(
     """
     if window < 2:
         raise ConfigurationError(f"the window is {window} bars; allowed: 2 or more")
-    panel = Panel.of_one_instrument(bars)
     section = AcrossTime(window)
     wanted = [_alpha(number) for number in numbers]
+    fields = {name for alpha in wanted for name in alpha.expression.inputs}
+    panel = Panel.of_one_instrument(bars, [name for name in FIELDS if name in fields])
     columns = {alpha.name: alpha.expression.evaluate(panel, section)[:, 0] for alpha in wanted}
     return pd.DataFrame(columns, index=bars.index)
 

@@ -38,6 +38,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hf_plugins.kernels import caching
+
+caching.install()  # kernels of sections call one of here
+
 FloatArray = npt.NDArray[np.float64]
 
 EQUAL: Final = 1e-9

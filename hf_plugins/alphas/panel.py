@@ -6,7 +6,7 @@ them what the paper derives: ``returns`` and the average daily dollar volume ``a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,8 @@ from hf_plugins.errors import ConfigurationError, DataError, unknown
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "vwap", "cap")
 """What a panel may hold, apart from ``dollar_volume``, which replaces vwap times volume."""
+STAND_INS: Final = {"vwap": ("high", "low", "close"), "cap": ("close",)}
+"""Columns that stand for a field where bars of one instrument do not have it."""
 GROUPS: Final = ("sector", "industry", "subindustry")
 """Classifications of the instruments."""
 
@@ -82,30 +84,32 @@ class Panel:
         return cls(index, instruments, arrays, codes)
 
     @classmethod
-    def of_one_instrument(cls, bars: pd.DataFrame) -> Panel:
+    def of_one_instrument(cls, bars: pd.DataFrame, fields: Iterable[str] = FIELDS) -> Panel:
         """One instrument, for use with :class:`~hf_plugins.alphas.sections.AcrossTime`.
 
         Args:
-            bars: columns open, high, low, close, volume. A column ``vwap`` is used where there is
-                one; bars of a broker have none, and the typical price (high + low + close) / 3
-                stands for it. A column ``cap`` likewise; without it the number of shares counts as
-                constant, so that the close stands for the capitalisation.
+            bars: columns open, high, low, close, volume, those of them that the fields need. A
+                column ``vwap`` is used where there is one; bars of a broker have none, and the
+                typical price (high + low + close) / 3 stands for it. A column ``cap`` likewise;
+                without it the number of shares counts as constant, so that the close stands for
+                the capitalisation.
+            fields: those that are wanted.
 
         Raises:
             DataError: a column is missing, or the bars are out of order.
         """
-        missing = [
-            name for name in ("open", "high", "low", "close", "volume") if name not in bars.columns
-        ]
+        sources = {
+            name: (name,) if name in bars.columns else STAND_INS.get(name, (name,))
+            for name in fields
+        }
+        needed = dict.fromkeys(column for columns in sources.values() for column in columns)
+        missing = [name for name in needed if name not in bars.columns]
         if missing:
             raise DataError(f"the bars lack the column {' and '.join(missing)}")
         frames = {
-            name: pd.DataFrame({"bars": bars[name]}) for name in FIELDS if name in bars.columns
+            name: pd.DataFrame({"bars": sum(bars[column] for column in columns) / len(columns)})
+            for name, columns in sources.items()
         }
-        if "vwap" not in frames:
-            frames["vwap"] = (frames["high"] + frames["low"] + frames["close"]) / 3.0
-        if "cap" not in frames:
-            frames["cap"] = frames["close"]
         return cls.of_instruments(frames)
 
     def value(self, name: str) -> FloatArray:

@@ -18,13 +18,13 @@ from pydantic import Field
 
 from hf_plugins.base import Params
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_plugins.feature_quality.auc import place, score
-from hf_plugins.feature_quality.bootstrap import Estimate, bootstrap_auc
+from hf_plugins.feature_quality.auc import Placements, Ranked
+from hf_plugins.feature_quality.bootstrap import Estimate, bootstrap_auc, unknown_estimate
 from hf_plugins.feature_quality.selection import (
     FalseDiscoveryMethod,
+    Pipelines,
     adjusted_p_values,
     forward_selection,
-    pipeline_placements,
 )
 from hf_plugins.validation.walk_forward import WalkForwardParams, fold_seed, split
 
@@ -62,11 +62,11 @@ class Policy(Protocol):
         """Rows that a feature needs to be rated at all."""
         ...
 
-    def learn(self, columns: np.ndarray, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
+    def learn(self, columns: Ranked, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
         """Choose by the given rows alone.
 
         Args:
-            columns: shape (n_features, n_rows), in time order, before any inversion.
+            columns: features in time order, before any inversion.
             y: shape (n_rows,), 1, 0 or null.
             horizon: bars that the target of a row covers.
             seed: of what is random.
@@ -99,19 +99,21 @@ class SeedPolicy(Params):
         """``seed``."""
         return "seed"
 
-    def learn(self, columns: np.ndarray, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
+    def learn(self, columns: Ranked, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
         """Choose; see the class. Nothing is random and nothing is purged."""
         del horizon, seed
-        labelled = ~np.isnan(y)
-        columns, y = columns[:, labelled], y[labelled]
-        cut = math.floor(round((1.0 - self.validation_share) * len(y), 6))
-        slices = [part for part in np.array_split(np.arange(cut), self.slices) if part.size]
+        labelled = np.flatnonzero(~np.isnan(y))
+        cut = math.floor(round((1.0 - self.validation_share) * len(labelled), 6))
+        parts = [part for part in np.array_split(labelled[:cut], self.slices) if part.size]
+        slices = [(columns.rows(p[0], p[-1] + 1), y[p[0] : p[-1] + 1]) for p in parts]
+        start = int(labelled[cut]) if cut < len(labelled) else len(y)
+        validated, validated_y = columns.rows(start, len(y)), y[start:]
         rows = []
-        for x in columns:
-            validation = score(x[cut:], y[cut:])
+        for i in range(len(columns)):
+            validation = validated.score(i, validated_y)
             rated = validation.rows >= self.min_rows and not math.isnan(validation.auc)
             auc = validation.auc if rated else float("nan")
-            below = sum(score(x[part], y[part]).auc < 0.5 for part in slices)
+            below = sum(part.score(i, part_y).auc < 0.5 for part, part_y in slices)
             inverted = rated and auc < 0.5 and below >= self.consistent
             rows.append(
                 {
@@ -128,7 +130,7 @@ class SeedPolicy(Params):
         distance = np.abs(table["auc"].to_numpy() - 0.5)
         marginal = np.flatnonzero(band == "marginal")
         marginal = marginal[np.argsort(-distance[marginal], kind="stable")]
-        together = _Pipeline(columns, y, np.concatenate((strong, marginal)), cut, cut)
+        together = _Together(columns, y, np.concatenate((strong, marginal)), start, start)
         pipeline, claimed = forward_selection(
             strong.tolist(), marginal.tolist(), together.auc, self.min_gain
         )
@@ -175,10 +177,11 @@ class HonestPolicy(Params):
         """``honest``."""
         return "honest"
 
-    def learn(self, columns: np.ndarray, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
+    def learn(self, columns: Ranked, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
         """Choose; see the class. The seed is that of the bootstrap's draws."""
         estimates = [
-            estimate_of(x, y, self, confidence=self.confidence, seed=seed) for x in columns
+            estimate_of(columns, i, y, self, confidence=self.confidence, seed=seed)
+            for i in range(len(columns))
         ]
         table = estimates_table(estimates)
         adjusted = adjusted_p_values(table["p_value"].to_numpy(np.float64), self.method)
@@ -194,19 +197,36 @@ class HonestPolicy(Params):
             significance = np.abs(auc[order] - 0.5) / error[order]
         order = order[np.argsort(-significance, kind="stable")]
         cut = math.floor(round((1.0 - self.validation_share) * len(y), 6))
-        together = _Pipeline(columns, y, order, max(cut - horizon, 0), cut)
+        together = _Together(columns, y, order, max(cut - horizon, 0), cut)
         pipeline, claimed = forward_selection([], order.tolist(), together.auc, self.min_gain)
         return Choice(kept, signs, tuple(pipeline), claimed if pipeline else float("nan"), table)
 
 
+@dataclass(frozen=True)
+class Everything:
+    """No choice at all: what features are worth together, with the sign that a regression gives.
+
+    Left out are those with fewer than ``min_rows`` known rows.
+    """
+
+    min_rows: int = 1_000
+    name: str = "everything"
+
+    def learn(self, columns: Ranked, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
+        """Keep all; see the class."""
+        del horizon, seed
+        kept = ((columns.codes >= 0) & ~np.isnan(y)).sum(axis=1) >= self.min_rows
+        pipeline = tuple(int(i) for i in np.flatnonzero(kept))
+        return Choice(kept, np.ones(len(columns)), pipeline, float("nan"), pd.DataFrame())
+
+
 def estimate_of(
-    x: np.ndarray, y: np.ndarray, policy: HonestPolicy, *, confidence: float, seed: int
+    columns: Ranked, i: int, y: np.ndarray, policy: HonestPolicy, *, confidence: float, seed: int
 ) -> Estimate:
-    """Bootstrapped AUC of one feature; null where it is not rated."""
-    placements = place(x, y)
+    """Bootstrapped AUC of feature ``i``; null where it is not rated."""
+    placements = columns.place(i, y)
     if len(placements.upper) < policy.min_rows:
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, nan, 0, len(placements.upper))
+        return unknown_estimate(len(placements.upper))
     return bootstrap_auc(placements, replicates=policy.replicates, seed=seed, confidence=confidence)
 
 
@@ -215,30 +235,44 @@ def estimates_table(estimates: Sequence[Estimate]) -> pd.DataFrame:
     return pd.DataFrame([vars(estimate) for estimate in estimates])
 
 
-class _Pipeline:
-    """AUC of sets of columns, fitted before one row and scored from another one on."""
+class _Together:
+    """AUC of sets of features, fitted before one row and scored from another one on.
+
+    Rows with a null in one of the features that may be used are left out.
+    """
 
     def __init__(
-        self, columns: np.ndarray, y: np.ndarray, used: np.ndarray, train_stop: int, test_start: int
+        self, columns: Ranked, y: np.ndarray, used: np.ndarray, train_stop: int, test_start: int
     ) -> None:
-        complete = ~np.isnan(y) & ~np.isnan(columns[used]).any(axis=0)
+        complete = ~np.isnan(y) & ~(columns.codes[used] < 0).any(axis=0)
         rows = np.arange(len(y))
-        self._columns = columns
-        self._y = y
-        self._train = np.flatnonzero(complete & (rows < train_stop))
-        self._test = np.flatnonzero(complete & (rows >= test_start))
+        train = np.flatnonzero(complete & (rows < train_stop))
+        test = np.flatnonzero(complete & (rows >= test_start))
+        self._counts = len(train), len(test)
+        self._position = {int(column): i for i, column in enumerate(used)}
+        both = all(len(np.unique(y[part])) == 2 for part in (train, test))
+        self._pipelines = (
+            Pipelines(
+                columns.values[np.ix_(used, train)],
+                y[train],
+                columns.values[np.ix_(used, test)],
+                y[test],
+            )
+            if both and len(used)
+            else None
+        )
+
+    def placements(self, chosen: Sequence[int]) -> Placements:
+        if self._pipelines is None:
+            raise DataError(
+                f"too few rows to score {len(chosen)} features together: {self._counts[0]} "
+                f"training and {self._counts[1]} validation rows have all of them, and both need "
+                "both classes"
+            )
+        return self._pipelines.placements([self._position[int(column)] for column in chosen])
 
     def auc(self, chosen: Sequence[int]) -> float:
-        parts = [self._train, self._test]
-        (train_x, train_y), (test_x, test_y) = (
-            (self._columns[list(chosen)][:, part].T, self._y[part]) for part in parts
-        )
-        if len(np.unique(train_y)) < 2 or len(np.unique(test_y)) < 2:
-            raise DataError(
-                f"too few rows to score {len(chosen)} features together: {len(train_y)} training "
-                f"and {len(test_y)} validation rows have all of them, and both need both classes"
-            )
-        return pipeline_placements(train_x, train_y, test_x, test_y).auc
+        return self.placements(chosen).auc
 
 
 class FoldParams(Params):
@@ -272,7 +306,7 @@ class Worth:
 
 def walk_forward_worth(
     policy: Policy,
-    columns: np.ndarray,
+    columns: Ranked,
     y: np.ndarray,
     *,
     horizon: int,
@@ -289,7 +323,7 @@ def walk_forward_worth(
 
     Args:
         policy: the way to choose.
-        columns: shape (n_features, n_rows), in time order.
+        columns: features in time order.
         y: shape (n_rows,), 1, 0 or null.
         horizon: bars that the target of a row covers.
         folds: the scheme.
@@ -311,7 +345,7 @@ def walk_forward_worth(
     for block in blocks:
         stop = int(block.train[-1]) + 1
         choice = policy.learn(
-            columns[:, :stop], y[:stop], horizon=horizon, seed=fold_seed(seed, block.number)
+            columns.rows(0, stop), y[:stop], horizon=horizon, seed=fold_seed(seed, block.number)
         )
         test = slice(block.test_start, block.test_stop)
         draws = _draws(seed, block.number)
@@ -341,7 +375,7 @@ def walk_forward_worth(
 
 
 def feature_worth(
-    worth: Worth, columns: np.ndarray, y: np.ndarray, *, inference: HonestPolicy, seed: int
+    worth: Worth, columns: Ranked, y: np.ndarray, *, inference: HonestPolicy, seed: int
 ) -> pd.DataFrame:
     """AUC of each feature by itself on the test blocks, with the sign learned before each block.
 
@@ -358,12 +392,12 @@ def feature_worth(
     by_fold = [
         [
             bootstrap_auc(
-                place(sign * x[start:stop], y[start:stop]),
+                columns.rows(start, stop).place(i, y[start:stop], sign=sign),
                 replicates=inference.replicates,
                 seed=_draws(seed, number),
                 confidence=inference.confidence,
             )
-            for sign, x in zip(signs, columns, strict=True)
+            for i, sign in enumerate(signs)
         ]
         for number, start, stop, signs in zip(
             worth.folds["fold"],
@@ -384,7 +418,7 @@ def _draws(seed: int, fold: int) -> int:
 
 def _test_pipeline(
     choice: Choice,
-    columns: np.ndarray,
+    columns: Ranked,
     y: np.ndarray,
     train_stop: int,
     test: slice,
@@ -392,17 +426,11 @@ def _test_pipeline(
     seed: int,
 ) -> Estimate:
     if not choice.pipeline:
-        return bootstrap_auc(place(np.empty(0), np.empty(0)), replicates=1, seed=seed)
-    used = np.array(choice.pipeline)
-    complete = ~np.isnan(y) & ~np.isnan(columns[used]).any(axis=0)
-    rows = np.arange(len(y))
-    train = np.flatnonzero(complete & (rows < train_stop))
-    tested = np.flatnonzero(complete & (rows >= test.start) & (rows < test.stop))
-    placements = pipeline_placements(
-        columns[np.ix_(used, train)].T, y[train], columns[np.ix_(used, tested)].T, y[tested]
-    )
+        return unknown_estimate()
+    seen = columns.rows(0, test.stop)
+    together = _Together(seen, y[: test.stop], np.array(choice.pipeline), train_stop, test.start)
     return bootstrap_auc(
-        placements,
+        together.placements(choice.pipeline),
         replicates=inference.replicates,
         seed=seed,
         confidence=inference.confidence,
@@ -416,8 +444,7 @@ def _averaged(estimates: Sequence[Estimate], inference: HonestPolicy) -> Estimat
     known = [estimate for estimate in estimates if not math.isnan(estimate.auc)]
     rows = sum(estimate.rows for estimate in known)
     if not rows:
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, nan, 0, 0)
+        return unknown_estimate()
     auc = sum(estimate.auc * estimate.rows for estimate in known) / rows
     error = math.sqrt(sum((e.standard_error * e.rows) ** 2 for e in known)) / rows
     margin = float(ndtri(0.5 + inference.confidence / 2.0)) * error

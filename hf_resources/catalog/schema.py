@@ -152,6 +152,12 @@ class Feature(DefinitionRow):
     __tablename__ = "features"
 
 
+class FeatureQuality(DefinitionRow):
+    """Quality control of some features."""
+
+    __tablename__ = "feature_quality"
+
+
 class Model(DefinitionRow):
     """A model; its out-of-sample predictions belong to the same row."""
 
@@ -194,6 +200,13 @@ class FeatureDataset(DatasetRow):
 
     __tablename__ = "feature_datasets"
     definition_table = "features"
+
+
+class FeatureQualityReport(DatasetRow):
+    """What features say and which of them are kept; the tables are attachments."""
+
+    __tablename__ = "feature_quality_reports"
+    definition_table = "feature_quality"
 
 
 class ModelVersion(DatasetRow):
@@ -396,6 +409,7 @@ class Tables(NamedTuple):
 TABLES: Final[dict[Layer, Tables]] = {
     "market_data": Tables(MarketDataSource, MarketData),
     "features": Tables(Feature, FeatureDataset),
+    "quality": Tables(FeatureQuality, FeatureQualityReport),
     "models": Tables(Model, ModelVersion),
     "predictions": Tables(Model, PredictionDataset, owner=False),
     "signals": Tables(SignalLogic, SignalDataset),

@@ -74,6 +74,7 @@ def test_the_list_as_json(invoke):
     assert momentum["description"] == "Return of the close over a number of bars."
 
 
+@pytest.mark.slow  # one by one, the plugins are verified in test_contract
 def test_verify_all_passes(invoke):
     result = invoke("verify")
     assert result.exit_code == 0, result.output

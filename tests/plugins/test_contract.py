@@ -13,7 +13,19 @@ from hf_plugins.errors import ConfigurationError
 from hf_plugins.registry import ALL
 from hf_plugins.testing import sample_bars, verify_plugin
 
-PLUGINS = [(registry.kind, key) for registry in ALL for key in registry.keys()]  # noqa: SIM118
+QUICK_ALPHAS = {
+    f"alpha101.alpha{number:03d}" for number in (1, 13, 29, 30, 36, 48, 50, 56, 63, 73, 88, 98)
+}
+"""Of the 101 of one implementation: all operators, all stand-ins, the longest look-back."""
+PLUGINS = [
+    pytest.param(
+        registry.kind,
+        key,
+        marks=[pytest.mark.slow] * (key.startswith("alpha101.") and key not in QUICK_ALPHAS),
+    )
+    for registry in ALL
+    for key in registry.keys()  # noqa: SIM118
+]
 
 
 @pytest.mark.parametrize(("kind", "key"), PLUGINS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from hf_plugins.errors import DataError
-from hf_plugins.feature_quality.auc import auc_table, next_close_above, place, score
+from hf_plugins.feature_quality.auc import Ranked, auc_table, next_close_above, place, score
 from tests.plugins.feature_quality.worlds import world
 
 
@@ -18,6 +18,9 @@ def test_target_by_hand() -> None:
     close = pd.Series([1.0, 2.0, 2.0, np.nan, 3.0, 2.5])
     expected = [1.0, 0.0, np.nan, np.nan, 0.0, np.nan]
     np.testing.assert_array_equal(next_close_above(close), expected)
+    further = [1.0, np.nan, 1.0, np.nan, np.nan, np.nan]
+    np.testing.assert_array_equal(next_close_above(close, 2), further)
+    assert next_close_above(close, 9).isna().all()
 
 
 @settings(deadline=None)  # the first call compiles
@@ -41,6 +44,27 @@ def test_equals_scikit_learn_with_ties_and_nulls(seed: int, rows: int, values: i
     # The placements of either class average to the AUC.
     for side in (placements.upper, ~placements.upper):
         assert placements.values[side].mean() == pytest.approx(result.auc, abs=1e-12)
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None)
+def test_a_feature_sorted_once_scores_any_of_its_rows(seed: int) -> None:
+    """Subsets and signs give the numbers of a feature that consists of these rows alone."""
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.normal(size=(3, 60)), int(rng.integers(0, 4)))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    y = rng.integers(0, 2, 60).astype(float)
+    y[rng.random(60) < 0.1] = np.nan
+    start, stop = sorted(rng.integers(0, 61, 2))
+    part = Ranked.of(x).rows(start, stop)
+    for i in range(3):
+        alone, target = x[i, start:stop], y[start:stop]
+        assert str(part.score(i, target)) == str(score(alone, target))
+        for sign in (1.0, -1.0):
+            found, expected = part.place(i, target, sign=sign), place(sign * alone, target)
+            np.testing.assert_array_equal(found.values, expected.values)
+            np.testing.assert_array_equal(found.upper, expected.upper)
+            np.testing.assert_array_equal(found.auc, expected.auc)
 
 
 def test_placements_by_hand() -> None:

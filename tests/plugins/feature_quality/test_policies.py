@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from hf_plugins.errors import ConfigurationError
+from hf_plugins.feature_quality.auc import Ranked
 from hf_plugins.feature_quality.policies import (
     Choice,
     FoldParams,
@@ -57,7 +58,7 @@ def seed_policy_by_the_words(columns: np.ndarray, y: np.ndarray) -> tuple[list[i
 def test_seed_policy_is_the_specification(seed: int) -> None:
     planted = {0: 0.06, 1: -0.08, 2: 0.03, 3: -0.03}
     columns, y = arrays(*world(20_000, 14, planted=planted, phi=0.5, seed=seed))
-    choice = SeedPolicy().learn(columns, y, horizon=1, seed=0)
+    choice = SeedPolicy().learn(Ranked.of(columns), y, horizon=1, seed=0)
     kept, inverted = seed_policy_by_the_words(columns, y)
     assert np.flatnonzero(choice.kept).tolist() == kept
     assert (choice.signs < 0).tolist() == inverted
@@ -84,11 +85,11 @@ def test_bands(auc: float, band: str) -> None:
 def test_too_few_rows_or_one_class_is_not_rated() -> None:
     columns, y = arrays(*world(6000, 3))
     columns[1, 4800:5500] = np.nan  # 500 of 1200 validation rows are left
-    choice = SeedPolicy().learn(columns, y, horizon=1, seed=0)
+    choice = SeedPolicy().learn(Ranked.of(columns), y, horizon=1, seed=0)
     assert choice.table["band"].iloc[1] == "not rated"
     assert not choice.kept[1]
     y[4800:] = 1.0
-    choice = SeedPolicy().learn(columns, y, horizon=1, seed=0)
+    choice = SeedPolicy().learn(Ranked.of(columns), y, horizon=1, seed=0)
     assert set(choice.table["band"]) == {"not rated"}
     assert np.isnan(choice.claimed_auc)
 
@@ -99,7 +100,7 @@ def test_the_bands_keep_a_dozen_of_120_worthless_features() -> None:
     outside = []
     for seed in range(3):
         columns, y = arrays(*world(40_000, 120, phi=0.0, seed=seed))
-        choice = policy.learn(columns, y, horizon=1, seed=0)
+        choice = policy.learn(Ranked.of(columns), y, horizon=1, seed=0)
         outside.append(int(np.sum(choice.table["band"].to_numpy() != "noise")))
         assert choice.kept.sum() > 0
         assert choice.claimed_auc > 0.505
@@ -113,7 +114,7 @@ def test_honest_policy_finds_nothing_in_noise_at_its_rate(phi: float) -> None:
     false = 0
     for seed in range(trials):
         columns, y = arrays(*world(1000, 20, phi=phi, seed=seed))
-        false += bool(BH.learn(columns, y, horizon=1, seed=seed).kept.any())
+        false += bool(BH.learn(Ranked.of(columns), y, horizon=1, seed=seed).kept.any())
     assert false / trials <= 0.1 + 2 * np.sqrt(0.1 * 0.9 / trials)
     assert false > 0  # the rate is used, not undershot by an idle test
 
@@ -123,7 +124,7 @@ def test_honest_policy_controls_the_share_of_false_discoveries() -> None:
     shares, found = [], []
     for seed in range(25):
         columns, y = arrays(*world(1500, 40, planted=planted, phi=0.5, seed=seed))
-        choice = BH.learn(columns, y, horizon=1, seed=seed)
+        choice = BH.learn(Ranked.of(columns), y, horizon=1, seed=seed)
         shares.append(choice.kept[6:].sum() / max(choice.kept.sum(), 1))
         found.append(choice.kept[:6].mean())
         assert (choice.signs[:6] == [1, -1, 1, -1, 1, -1]).all()
@@ -134,7 +135,7 @@ def test_honest_policy_controls_the_share_of_false_discoveries() -> None:
 def test_both_find_what_was_planted() -> None:
     columns, y = arrays(*world(20_000, 20, planted={3: 0.1, 7: -0.1}, seed=1))
     for policy in (SeedPolicy(), SMALL):
-        choice = policy.learn(columns, y, horizon=1, seed=0)
+        choice = policy.learn(Ranked.of(columns), y, horizon=1, seed=0)
         assert {3, 7} <= set(np.flatnonzero(choice.kept))
         assert choice.signs[[3, 7]].tolist() == [1.0, -1.0]
         assert {3, 7} <= set(choice.pipeline)
@@ -158,9 +159,9 @@ def test_forward_selection_by_hand() -> None:
 class Recorder(SeedPolicy):
     """Keeps everything, and notes how many rows it was shown."""
 
-    def learn(self, columns: np.ndarray, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
+    def learn(self, columns: Ranked, y: np.ndarray, *, horizon: int, seed: int) -> Choice:
         del horizon, seed
-        SHOWN.append((columns.shape[1], len(y)))
+        SHOWN.append((columns.values.shape[1], len(y)))
         ones = np.ones(len(columns))
         return Choice(ones > 0, ones, tuple(range(len(columns))), float("nan"), pd.DataFrame())
 
@@ -173,7 +174,13 @@ def test_a_fold_sees_no_row_whose_target_reaches_its_test_block(horizon: int) ->
     columns, y = arrays(*world(2000, 3))
     SHOWN.clear()
     worth = walk_forward_worth(
-        Recorder(), columns, y, horizon=horizon, folds=FoldParams(), inference=SMALL, seed=0
+        Recorder(),
+        Ranked.of(columns),
+        y,
+        horizon=horizon,
+        folds=FoldParams(),
+        inference=SMALL,
+        seed=0,
     )
     assert len(SHOWN) == len(worth.folds) == 5
     assert [(stop, stop) for stop in worth.folds["train_stop"]] == SHOWN
@@ -189,17 +196,17 @@ def test_what_is_learned_does_not_depend_on_the_rows_it_is_scored_on(policy) -> 
     columns, y = arrays(*world(6000, 12, planted={0: 0.2, 1: -0.2}, seed=3))
     folds = FoldParams(count=1, first_train_share=0.6)
     arguments = {"horizon": 1, "folds": folds, "inference": SMALL, "seed": 0}
-    worth = walk_forward_worth(policy, columns, y, **arguments)
+    worth = walk_forward_worth(policy, Ranked.of(columns), y, **arguments)
     start = int(worth.folds["test_start"].iloc[0])
     shuffled, leaking = y.copy(), columns.copy()
     shuffled[start:] = np.random.default_rng(0).permutation(y[start:])
     leaking[5, start:] = y[start:]  # a perfect feature, but only where it is scored
-    for changed in ((columns, shuffled), (leaking, y)):
-        other = walk_forward_worth(policy, *changed, **arguments)
+    for values, target in ((columns, shuffled), (leaking, y)):
+        other = walk_forward_worth(policy, Ranked.of(values), target, **arguments)
         np.testing.assert_array_equal(other.kept, worth.kept)
         np.testing.assert_array_equal(other.signs, worth.signs)
         assert other.folds["claimed_auc"].tolist() == worth.folds["claimed_auc"].tolist()
-    shuffled_worth = walk_forward_worth(policy, columns, shuffled, **arguments)
+    shuffled_worth = walk_forward_worth(policy, Ranked.of(columns), shuffled, **arguments)
     assert worth.pipeline.low > 0.52
     assert shuffled_worth.pipeline.low < 0.5 < shuffled_worth.pipeline.high
 
@@ -210,7 +217,13 @@ def test_luck_is_worth_nothing_out_of_fold() -> None:
     for seed in range(4):
         columns, y = arrays(*world(10_000, 40, seed=seed))
         result = walk_forward_worth(
-            SeedPolicy(), columns, y, horizon=1, folds=FoldParams(count=2), inference=SMALL, seed=0
+            SeedPolicy(),
+            Ranked.of(columns),
+            y,
+            horizon=1,
+            folds=FoldParams(count=2),
+            inference=SMALL,
+            seed=0,
         )
         claimed.append(result.folds["claimed_auc"].mean())
         worth.append(result.pipeline.auc)
@@ -223,7 +236,8 @@ def test_choices_are_deterministic_and_do_not_depend_on_the_order_of_the_feature
     order = np.random.default_rng(0).permutation(10)
     for policy in (SeedPolicy(min_rows=100), SMALL):
         first, again, moved = (
-            policy.learn(c, y, horizon=1, seed=7) for c in (columns, columns, columns[order])
+            policy.learn(Ranked.of(c), y, horizon=1, seed=7)
+            for c in (columns, columns, columns[order])
         )
         pd.testing.assert_frame_equal(first.table, again.table)
         assert first.pipeline == again.pipeline
@@ -235,5 +249,5 @@ def test_too_few_rows_for_the_folds() -> None:
     columns, y = arrays(*world(10, 2))
     with pytest.raises(ConfigurationError, match="10 rows are too few for 5 test blocks"):
         walk_forward_worth(
-            SMALL, columns, y, horizon=2, folds=FoldParams(), inference=SMALL, seed=0
+            SMALL, Ranked.of(columns), y, horizon=2, folds=FoldParams(), inference=SMALL, seed=0
         )

@@ -9,22 +9,44 @@ import pandas as pd
 import pytest
 
 from hf_plugins.errors import ConfigurationError, DataError
+from hf_plugins.feature_quality.inputs import joined
+from hf_plugins.feature_quality.pages import luck_sentence, quality_page
 from hf_plugins.feature_quality.plots import stability_heat_map
-from hf_plugins.feature_quality.policies import FoldParams, HonestPolicy
+from hf_plugins.feature_quality.policies import FoldParams, HonestPolicy, SeedPolicy
 from hf_plugins.feature_quality.report import QualityParams, QualityReport, quality_report
 from hf_plugins.feature_quality.stability import auc_by_period, calendar_periods, equal_slices
 from tests.plugins.feature_quality.worlds import world
 
 PARAMS = QualityParams(
-    honest_policy=HonestPolicy(replicates=200), folds=FoldParams(count=2, first_train_share=0.6)
+    honest_policy=HonestPolicy(replicates=200),
+    folds=FoldParams(count=2, first_train_share=0.6),
+    shuffles=4,
+    period="day",
 )
 
 
 @pytest.fixture(scope="module")
-def report() -> QualityReport:
+def data() -> tuple[pd.DataFrame, pd.Series]:
     features, target = world(12_000, 30, planted={0: 0.15, 1: -0.15}, seed=2)
     target.iloc[-1] = np.nan
-    return quality_report(features, target, params=PARAMS, seed=11)
+    return features, target
+
+
+@pytest.fixture
+def features(data: tuple[pd.DataFrame, pd.Series]) -> pd.DataFrame:
+    return data[0]
+
+
+@pytest.fixture
+def target(data: tuple[pd.DataFrame, pd.Series]) -> pd.Series:
+    return data[1]
+
+
+@pytest.fixture(scope="module")
+def report(data: tuple[pd.DataFrame, pd.Series]) -> QualityReport:
+    features, target = data
+    families = {name: "planted" if i < 2 else "noise" for i, name in enumerate(features)}
+    return quality_report(features, target, families=families, params=PARAMS, seed=11)
 
 
 def test_luck_is_visible_side_by_side(report: QualityReport) -> None:
@@ -57,15 +79,72 @@ def test_one_row_per_feature(report: QualityReport) -> None:
     assert abs(table["out_of_fold_auc"].iloc[2:].mean() - 0.5) < 0.006
 
 
-def test_by_family(report: QualityReport) -> None:
-    families = {
-        name: "planted" if i < 2 else "noise" for i, name in enumerate(report.features.index)
-    }
-    table = report.by_family(families)
+def test_families_are_worth_what_their_features_are_together(report: QualityReport) -> None:
+    table = report.families
     assert table["features"].to_dict() == {"planted": 2, "noise": 28}
     assert table["honest_kept"].to_dict() == {"planted": 2, "noise": 0}
-    with pytest.raises(ConfigurationError, match="no family is given for x000, x001"):
-        report.by_family(dict.fromkeys(list(families)[2:], "noise"))
+    planted, noise = (table.loc[name] for name in ("planted", "noise"))
+    # Two independent features of one strength together say more than one of them.
+    assert planted["out_of_fold_auc"] > report.features["out_of_fold_auc"].iloc[:2].max() + 0.02
+    assert planted["low"] > 0.55
+    assert planted["p_value"] < 1e-6
+    assert noise["low"] < 0.5 < noise["high"]
+
+
+def test_a_family_that_shares_no_rows_is_null(features: pd.DataFrame, target: pd.Series) -> None:
+    halves = features.iloc[:, :4].copy()
+    halves.iloc[:6000, 2] = np.nan
+    halves.iloc[6000:, 3] = np.nan
+    families = {name: "apart" if i > 1 else "whole" for i, name in enumerate(halves.columns)}
+    # The bands would take one of the halves for strong, and then have no row with both.
+    wide = SeedPolicy(strong_distance=0.4, noise_distance=0.4)
+    params = PARAMS.model_copy(update={"seed_policy": wide})
+    table = quality_report(halves, target, families=families, params=params, seed=1).families
+    assert np.isnan(table.loc["apart", "out_of_fold_auc"])
+    assert table.loc["whole", "out_of_fold_auc"] > 0.55
+    with pytest.raises(ConfigurationError, match="no family is given for x002, x003"):
+        quality_report(
+            halves, target, families=dict.fromkeys(["x000", "x001"], "a"), params=params, seed=1
+        )
+
+
+def test_luck_is_drawn_several_times(report: QualityReport) -> None:
+    luck = report.luck
+    assert luck["policy"].tolist() == ["seed", "honest"] * 4
+    seed = luck.loc[luck["policy"] == "seed", "kept"].to_numpy()
+    first = report.policies.set_index(["data", "policy"]).loc[("shuffled target", "seed")]
+    assert seed[0] == first["kept"]
+    assert len(set(seed)) > 1
+    assert luck.loc[luck["policy"] == "honest", "kept"].sum() == 0
+
+
+def test_nulls_and_constants_are_measured(features: pd.DataFrame, target: pd.Series) -> None:
+    some = features.iloc[:, :4].copy()
+    some.iloc[:1200, 0] = np.nan  # before its first value
+    some.iloc[-600:, 1] = np.nan
+    some["x002"] = np.where(np.arange(len(some)) < 9000, 1.0, 2.0)
+    some["x003"] = np.nan
+    table = quality_report(some, target, params=PARAMS, seed=1).features
+    assert table["null_share"].tolist() == [0.0, 0.05, 0.0, 1.0]
+    assert table["top_share"].tolist()[2] == 0.75
+    assert np.isnan(table["top_share"].tolist()[3])
+    assert table["rows"].tolist() == [10_799, 11_400, 11_999, 0]
+
+
+def test_a_page_says_what_the_report_says(report: QualityReport) -> None:
+    page = quality_page("Some <features>", report, chosen="honest", false_discovery_rate=0.1)
+    assert luck_sentence(report, 0.1) in page
+    mean = report.luck.loc[report.luck["policy"] == "seed", "kept"].mean()
+    assert f"is to be found, the seed policy kept {mean:.1f} of 30 features" in page
+    assert (
+        "the honest policy kept something on 0, with a stated false discovery rate of 0.1" in page
+    )
+    assert "**honest** (2): `x000`, `x001`" in page
+    row = report.features.loc["x001"]
+    assert f"| `x001` | 11,999 | {row['auc']:.4f} ({row['low']:.4f} to {row['high']:.4f}) |" in page
+    assert page.count("\n| `x") == 30
+    assert "| planted | 2 | 2 | 2 |" in page
+    assert "nan" not in page
 
 
 def test_the_report_is_deterministic() -> None:
@@ -92,12 +171,44 @@ def test_stability_tells_a_feature_that_turns_round() -> None:
     assert noise["deviation"] == pytest.approx(noise["chance_deviation"], rel=0.6)
 
 
+def test_the_report_has_the_stability(report: QualityReport, features: pd.DataFrame) -> None:
+    assert list(report.stability.auc.columns) == [f"2024-01-0{day}" for day in range(1, 10)]
+    summary = report.stability.summary()
+    np.testing.assert_array_equal(report.features["same_side"], summary["same_side"])
+    p, adjusted = (
+        report.features[f"{kind}heterogeneity_p"].to_numpy() for kind in ("", "adjusted_")
+    )
+    assert np.all(adjusted >= p)
+    assert np.min(adjusted) > 0.01  # every feature says the same on all days
+
+
+def test_features_must_be_indexed_by_time(features: pd.DataFrame, target: pd.Series) -> None:
+    with pytest.raises(DataError, match="must be indexed by time"):
+        quality_report(features.reset_index(drop=True), target.reset_index(drop=True), seed=0)
+
+
+def test_features_of_several_origins_are_joined_on_common_rows() -> None:
+    index = pd.date_range("2024-01-01", periods=6, freq="min", tz="UTC", name="timestamp")
+    close = pd.Series([1.0, 2.0, 3.0, 2.5, 2.0, 4.0], index)
+    one = pd.DataFrame({"a": np.arange(5.0)}, index[:5])
+    two = pd.DataFrame({"b": [7.0, 8.0, 9.0]}, index[[0, 2, 4]])
+    values, target, origins = joined({"one": one, "two": two}, close, horizon=1)
+    assert values.to_dict("list") == {"a": [0.0, 2.0, 4.0], "b": [7.0, 8.0, 9.0]}
+    # The next close is that of the next common row: 1 -> 3, 3 -> 2.
+    np.testing.assert_array_equal(target, [1.0, 0.0, np.nan])
+    assert origins == {"a": "one", "b": "two"}
+    with pytest.raises(DataError, match="'one' and 'again' both have a column 'a'; drop one"):
+        joined({"one": one, "again": one}, close, horizon=1)
+    with pytest.raises(DataError, match="one, two and the bars have no row in common"):
+        joined({"one": one.iloc[1:2], "two": two}, close, horizon=1)
+
+
 def test_periods() -> None:
     index = pd.DatetimeIndex(["2024-01-31 23:30", "2024-02-01 00:30"], tz="Europe/Paris")
     assert calendar_periods(index).tolist() == ["2024-01", "2024-01"]  # UTC
     assert equal_slices(pd.RangeIndex(5), 2).tolist() == [1, 1, 1, 2, 2]
     with pytest.raises(ConfigurationError, match="the period is 'fortnight'; allowed: day"):
-        calendar_periods(index, "fortnight")
+        calendar_periods(index, "fortnight")  # pyright: ignore[reportArgumentType]
     features, target = world(300, 1)
     with pytest.raises(DataError, match="the periods and the features"):
         auc_by_period(features, target, equal_slices(features.index[1:], 2))
