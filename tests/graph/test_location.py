@@ -42,7 +42,7 @@ def test_an_error_in_it_names_its_file(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_folder_that_is_not_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").mkdir()
     monkeypatch.setenv(location.VARIABLE, str(tmp_path / "exmples"))
-    with pytest.raises(ConfigurationError, match="no folder. Did you mean 'examples'"):
+    with pytest.raises(ConfigurationError, match=r"no folder\. Did you mean 'examples'"):
         location.component_tree()
     monkeypatch.setenv(location.VARIABLE, str(tmp_path / "examples"))
     with pytest.raises(ConfigurationError, match=r"no universe\.yaml"):

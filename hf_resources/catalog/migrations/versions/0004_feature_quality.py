@@ -1,7 +1,7 @@
 """Quality control of features: its definitions and its reports.
 
 Revision ID: 0004
-Revises: 0002
+Revises: 0003
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
