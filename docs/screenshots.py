@@ -33,6 +33,7 @@ from tests.universes.running import Ran, run_example  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 DOCUMENT = ROOT / "docs" / "universes.md"
+EXAMPLE_NAMES = ("us_equities", "crypto_perps")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 # Image, example, width, height and path of the page.
@@ -41,7 +42,7 @@ PAGES = (
         "us_graph",
         "us_equities",
         1500,
-        760,
+        930,
         "/locations/hf_assets/asset-groups/market_data/lineage",
     ),
     (
@@ -80,11 +81,13 @@ def main() -> None:
     """Run, draw and write."""
     parser = argparse.ArgumentParser(description="Draw the pages of the examples.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the shared data")
-    data = parser.parse_args().data.resolve()
+    parser.add_argument("--example", choices=EXAMPLE_NAMES, help="one of them; else all")
+    given = parser.parse_args()
+    data: Path = given.data.resolve()
     if CHROMIUM is None:
         parser.error("needs chromium (Debian package chromium)")
     with tempfile.TemporaryDirectory(prefix="hf_") as scratch:
-        for name in ("us_equities", "crypto_perps"):
+        for name in [given.example] if given.example else EXAMPLE_NAMES:
             home = Path(scratch) / name
             ran = run_example(name, EXAMPLES / name, home, data, runs=1)
             write_table(name, table(ran))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -99,15 +100,38 @@ def heads(session: Session) -> dict[str, dict[Partition, str]]:
 
 def run_example(name: str, folder: Path, home: Path, shared_data: Path, *, runs: int = 2) -> Ran:
     """Run the documents in a folder, twice if not told otherwise, with a state of their own."""
+    with replay(name, shared_data) as vendor:
+        return run_documents(
+            name,
+            folder,
+            home,
+            environment=vendor.environment,
+            asked=lambda: len(vendor.server.requests),
+            days=METRIC_DAYS[name],
+            runs=runs,
+        )
+
+
+def run_documents(
+    name: str,
+    folder: Path,
+    home: Path,
+    *,
+    environment: Mapping[str, str],
+    days: tuple[str, str],
+    asked: Callable[[], int] = lambda: 0,
+    runs: int = 2,
+) -> Ran:
+    """Run documents whose sources are there; ``asked`` counts the requests to them so far."""
     console = Console(file=io.StringIO())
-    with pytest.MonkeyPatch.context() as patch, replay(name, shared_data) as vendor:
-        for variable, value in vendor.environment.items():
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
             patch.setenv(variable, value)
         patch.setenv("HF_DEFS", str(folder))
         patch.setenv("HF_HOME", str(home))
         patch.setenv("DAGSTER_HOME", str(home / "dagster"))
         first = materialise(Session.load(), console)
-        asked = len(vendor.server.requests)
+        requests = asked()
         session = Session.load()
         before = heads(session)
         again = materialise(session, console) if runs > 1 else Tally()
@@ -117,9 +141,9 @@ def run_example(name: str, folder: Path, home: Path, shared_data: Path, *, runs:
             first=first,
             again=again,
             heads_before=before,
-            requests=asked,
-            requests_again=len(vendor.server.requests) - asked,
-            checks=evaluate(session, METRIC_DAYS[name]),
+            requests=requests,
+            requests_again=asked() - requests,
+            checks=evaluate(session, days),
         )
 
 
