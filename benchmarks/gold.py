@@ -50,6 +50,8 @@ def main() -> None:
     figures["families_ms_one_thread"] = families(options.rows, options.repeats)
     figures["scaling_s"] = scaling(options.rows, options.repeats)
     figures["live_us"] = live(options.live_bars)
+    figures |= appended(options.rows)
+    figures |= lake_read(options.rows, options.repeats)
     if options.reference_bars:
         figures |= against_reference(options.reference_bars, figures["whole_s"] / options.rows)
     figures |= fresh_processes(options.rows)
@@ -154,6 +156,78 @@ def live(bars: int) -> dict[str, float]:
         "refit_p99": round(float(np.percentile(refit, 99)), 1),
     }
     print("live update, microseconds:", found)
+    return found
+
+
+def appended(rows: int) -> dict[str, float]:
+    """Milliseconds of the plugin where a minute, or an hour, was appended to a history."""
+    from hf_plugins.features.gold.join import COLUMNS, join
+    from hf_plugins.registry import features
+
+    bars = join(generated(min(rows, 20_000)))
+    data = pd.DataFrame({COLUMNS[name]: each for name, each in bars.series.items()}, bars.index)
+    plugin = features.create("gold.features107")
+    context = plugin.context or 0
+    if len(data) < context + 60:
+        return {}
+    found = {}
+    for name, count in (("append_1_ms", 1), ("append_60_ms", 60)):
+        cut = len(data) - count
+        _, state = plugin.advance(data.iloc[:cut], cut, None)
+        tail = data.iloc[cut - context :]
+        run = partial(plugin.advance, tail, count, state)
+        found[name] = round(fastest(run, 10) * 1e3, 1)
+    print(f"appended to a history, milliseconds: {found}")
+    return found
+
+
+def lake_read(rows: int, repeats: int) -> dict[str, float]:
+    """All 107 columns from the lake, after a hit, against one plain Parquet file with polars."""
+    import polars as pl
+
+    from hf_plugins.features import gold
+    from hf_plugins.versioning import Identity, Implementation
+    from hf_resources.client import Client
+    from hf_resources.datasets import DatasetRef, Definition
+    from hf_resources.settings import Settings
+
+    ref = DatasetRef("features", "gold_features107", "XAUUSD", "1m")
+    definition = Definition(ref.layer, ref.name, "gold.features107", {}, "", "gold")
+    with tempfile.TemporaryDirectory() as folder:
+        client = Client.open(Settings.from_env({"HF_HOME": folder}))
+        frame = gold.compute(generated(rows))
+        identity = Identity(
+            plugin_key=definition.plugin_key,
+            params={},
+            symbol=ref.symbol,
+            timeframe=ref.timeframe,
+            start_date=frame.index[0].isoformat(),
+            end_date=frame.index[-1].isoformat(),
+            source_fingerprint="",
+            code_version="",
+            implementation=Implementation({}, {}),
+            inputs={},
+        )
+        started = time.perf_counter()
+        dataset = client.store.publish(ref, identity, definition=definition, frame=frame)
+        published = time.perf_counter() - started
+        ask = partial(client.features, ref.symbol, ref.timeframe, [ref.name])
+        plain = Path(folder) / "plain.parquet"
+        ask().write_parquet(plain, compression="lz4")  # as the lake does
+        best = dict.fromkeys(("store", "client", "plain"), np.inf)
+        for _ in range(4 * repeats):  # in turns, so that all meet the same weather
+            best["store"] = min(best["store"], fastest(lambda: client.store.read(dataset), 1))
+            best["client"] = min(best["client"], fastest(ask, 1))
+            best["plain"] = min(best["plain"], fastest(lambda: pl.read_parquet(plain), 1))
+        size = sum(each.stat().st_size for each in Path(folder).rglob("*.parquet")) - (
+            plain.stat().st_size
+        )
+    found = {f"read_{name}_ms": round(seconds * 1e3, 1) for name, seconds in best.items()}
+    found["read_client_ratio"] = round(best["client"] / best["plain"], 2)
+    found["read_store_ratio"] = round(best["store"] / best["plain"], 2)
+    found["publish_s"] = round(published, 2)
+    found["stored_mib"] = round(size / 2**20)
+    print(f"107 columns of {rows} rows from the lake: {found}")
     return found
 
 
