@@ -27,6 +27,7 @@ import pandas as pd  # noqa: E402
 
 SEED = 1
 HISTORY = 9_000
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--live-bars", type=int, default=6_000)
     parser.add_argument("--reference-bars", type=int, default=120, help="0 leaves the ratio out")
+    parser.add_argument("--update", type=Path, help="Markdown file whose table is replaced")
     parser.add_argument("--process", choices=PROCESSES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -55,7 +57,45 @@ def main() -> None:
     if options.reference_bars:
         figures |= against_reference(options.reference_bars, figures["whole_s"] / options.rows)
     figures |= fresh_processes(options.rows)
+    if options.update:
+        text = options.update.read_text(encoding="utf-8")
+        before, _, rest = text.partition(BEGIN)
+        _, _, after = rest.partition(END)
+        options.update.write_text(
+            f"{before}{BEGIN}\n{table(figures)}\n{END}{after}", encoding="utf-8"
+        )
     print(json.dumps(figures))
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    live, memory = figures["live_us"], figures["peak_mib"]
+    rows = [
+        (f"{figures['rows']:,} bars, frames in, frame out", f"{figures['whole_s']} s"),
+        ("of which the join", f"{figures['join_s']} s"),
+        *((f"{int(count):,} bars", f"{each} s") for count, each in figures["scaling_s"].items()),
+        ("one live bar, median and 99th percentile", f"{live['p50']} and {live['p99']} us"),
+        ("at the hourly refit of the levels", f"{live['refit_p50']} and {live['refit_p99']} us"),
+        *(
+            (f"rows appended to a history: {count}", f"{figures[f'append_{count}_ms']} ms")
+            for count in (1, 60)
+            if f"append_{count}_ms" in figures
+        ),
+        ("107 columns from the lake, polars", f"{figures['read_client_ms']} ms"),
+        ("107 columns from the lake, pandas", f"{figures['read_store_ms']} ms"),
+        ("one plain Parquet file, polars", f"{figures['read_plain_ms']} ms"),
+        ("first run, no kernel compiled", f"{figures['first_run_s']} s"),
+        ("a later process, imports included", f"{figures['later_process_s']} s"),
+        ("peak memory, frames included", f"{memory} MiB"),
+    ]
+    if "times_faster" in figures:
+        rows.append(("straightforward code takes", f"{figures['times_faster']:,} times as long"))
+    lines = ["| What | Figure |", "| --- | --: |", *(f"| {what} | {each} |" for what, each in rows)]
+    lines += ["", "| Family | ms, one thread |", "| --- | --: |"]
+    families = figures["families_ms_one_thread"].items()
+    lines += [f"| {name} | {each} |" for name, each in sorted(families, key=lambda item: -item[1])]
+    lines += ["", f"With {figures['threads']} threads; `shared` is what several families read."]
+    return "\n".join(lines)
 
 
 def generated(rows: int) -> dict[str, pd.DataFrame]:
