@@ -1,8 +1,8 @@
 """Where data comes from and where it is kept.
 
 Vendor sources, instruments, the lake of content-addressed datasets, the catalog, the store that
-joins them, and the client that queries them: ``from hf_resources import bars, features``. No Dagster
-definitions; what is computed belongs in ``hf_plugins``.
+joins them, and the client that queries them: ``from hf_resources import bars, features``. No
+Dagster definitions; what is computed belongs in ``hf_plugins``.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ The average of the first 14 values starts the recursion, every later value enter
 .. math:: s_t = \frac{13\, s_{t-1} + x_t}{14}
 
 The first bar has no previous close, hence no value. The output is its own state: row ``start - 1``
-is what row ``start`` continues from; where it is null, the recursion starts. Unlike :mod:`hf_plugins.kernels.wilder` there is no missing
-bar to start anew from: the bars are joined.
+is what row ``start`` continues from; where it is null, the recursion starts. Unlike
+:mod:`hf_plugins.kernels.wilder` there is no missing bar to start anew from: the bars are joined.
 """
 
 from __future__ import annotations
