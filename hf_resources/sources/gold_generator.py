@@ -1,7 +1,7 @@
 """Made-up minutes of gold and the five instruments around it, from a seed.
 
-So that the gold universe runs on any machine, without data and without a network. The market
-itself is drawn in :mod:`hf_plugins.features.gold.generator`; here it only becomes a source. What a
+So that the gold universe runs on any machine, without data and without a network. The market itself
+is drawn in :mod:`hf_plugins.features.gold.generator`; here it only becomes a source. What a
 strategy earns on these bars is luck.
 """
 
