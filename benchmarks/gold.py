@@ -27,6 +27,7 @@ import pandas as pd  # noqa: E402
 
 SEED = 1
 HISTORY = 9_000
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--live-bars", type=int, default=6_000)
     parser.add_argument("--reference-bars", type=int, default=120, help="0 leaves the ratio out")
+    parser.add_argument("--update", type=Path, help="Markdown file whose table is replaced")
     parser.add_argument("--process", choices=PROCESSES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -50,10 +52,50 @@ def main() -> None:
     figures["families_ms_one_thread"] = families(options.rows, options.repeats)
     figures["scaling_s"] = scaling(options.rows, options.repeats)
     figures["live_us"] = live(options.live_bars)
+    figures |= appended(options.rows)
+    figures |= lake_read(options.rows, options.repeats)
     if options.reference_bars:
         figures |= against_reference(options.reference_bars, figures["whole_s"] / options.rows)
     figures |= fresh_processes(options.rows)
+    if options.update:
+        text = options.update.read_text(encoding="utf-8")
+        before, _, rest = text.partition(BEGIN)
+        _, _, after = rest.partition(END)
+        options.update.write_text(
+            f"{before}{BEGIN}\n{table(figures)}\n{END}{after}", encoding="utf-8"
+        )
     print(json.dumps(figures))
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    live, memory = figures["live_us"], figures["peak_mib"]
+    rows = [
+        (f"{figures['rows']:,} bars, frames in, frame out", f"{figures['whole_s']} s"),
+        ("of which the join", f"{figures['join_s']} s"),
+        *((f"{int(count):,} bars", f"{each} s") for count, each in figures["scaling_s"].items()),
+        ("one live bar, median and 99th percentile", f"{live['p50']} and {live['p99']} us"),
+        ("at the hourly refit of the levels", f"{live['refit_p50']} and {live['refit_p99']} us"),
+        *(
+            (f"rows appended to a history: {count}", f"{figures[f'append_{count}_ms']} ms")
+            for count in (1, 60)
+            if f"append_{count}_ms" in figures
+        ),
+        ("107 columns from the lake, polars", f"{figures['read_client_ms']} ms"),
+        ("107 columns from the lake, pandas", f"{figures['read_store_ms']} ms"),
+        ("one plain Parquet file, polars", f"{figures['read_plain_ms']} ms"),
+        ("first run, no kernel compiled", f"{figures['first_run_s']} s"),
+        ("a later process, imports included", f"{figures['later_process_s']} s"),
+        ("peak memory, frames included", f"{memory} MiB"),
+    ]
+    if "times_faster" in figures:
+        rows.append(("straightforward code takes", f"{figures['times_faster']:,} times as long"))
+    lines = ["| What | Figure |", "| --- | --: |", *(f"| {what} | {each} |" for what, each in rows)]
+    lines += ["", "| Family | ms, one thread |", "| --- | --: |"]
+    families = figures["families_ms_one_thread"].items()
+    lines += [f"| {name} | {each} |" for name, each in sorted(families, key=lambda item: -item[1])]
+    lines += ["", f"With {figures['threads']} threads; `shared` is what several families read."]
+    return "\n".join(lines)
 
 
 def generated(rows: int) -> dict[str, pd.DataFrame]:
@@ -154,6 +196,78 @@ def live(bars: int) -> dict[str, float]:
         "refit_p99": round(float(np.percentile(refit, 99)), 1),
     }
     print("live update, microseconds:", found)
+    return found
+
+
+def appended(rows: int) -> dict[str, float]:
+    """Milliseconds of the plugin where a minute, or an hour, was appended to a history."""
+    from hf_plugins.features.gold.join import COLUMNS, join
+    from hf_plugins.registry import features
+
+    bars = join(generated(min(rows, 20_000)))
+    data = pd.DataFrame({COLUMNS[name]: each for name, each in bars.series.items()}, bars.index)
+    plugin = features.create("gold.features107")
+    context = plugin.context or 0
+    if len(data) < context + 60:
+        return {}
+    found = {}
+    for name, count in (("append_1_ms", 1), ("append_60_ms", 60)):
+        cut = len(data) - count
+        _, state = plugin.advance(data.iloc[:cut], cut, None)
+        tail = data.iloc[cut - context :]
+        run = partial(plugin.advance, tail, count, state)
+        found[name] = round(fastest(run, 10) * 1e3, 1)
+    print(f"appended to a history, milliseconds: {found}")
+    return found
+
+
+def lake_read(rows: int, repeats: int) -> dict[str, float]:
+    """All 107 columns from the lake, after a hit, against one plain Parquet file with polars."""
+    import polars as pl
+
+    from hf_plugins.features import gold
+    from hf_plugins.versioning import Identity, Implementation
+    from hf_resources.client import Client
+    from hf_resources.datasets import DatasetRef, Definition
+    from hf_resources.settings import Settings
+
+    ref = DatasetRef("features", "gold_features107", "XAUUSD", "1m")
+    definition = Definition(ref.layer, ref.name, "gold.features107", {}, "", "gold")
+    with tempfile.TemporaryDirectory() as folder:
+        client = Client.open(Settings.from_env({"HF_HOME": folder}))
+        frame = gold.compute(generated(rows))
+        identity = Identity(
+            plugin_key=definition.plugin_key,
+            params={},
+            symbol=ref.symbol,
+            timeframe=ref.timeframe,
+            start_date=frame.index[0].isoformat(),
+            end_date=frame.index[-1].isoformat(),
+            source_fingerprint="",
+            code_version="",
+            implementation=Implementation({}, {}),
+            inputs={},
+        )
+        started = time.perf_counter()
+        dataset = client.store.publish(ref, identity, definition=definition, frame=frame)
+        published = time.perf_counter() - started
+        ask = partial(client.features, ref.symbol, ref.timeframe, [ref.name])
+        plain = Path(folder) / "plain.parquet"
+        ask().write_parquet(plain, compression="lz4")  # as the lake does
+        best = dict.fromkeys(("store", "client", "plain"), np.inf)
+        for _ in range(4 * repeats):  # in turns, so that all meet the same weather
+            best["store"] = min(best["store"], fastest(lambda: client.store.read(dataset), 1))
+            best["client"] = min(best["client"], fastest(ask, 1))
+            best["plain"] = min(best["plain"], fastest(lambda: pl.read_parquet(plain), 1))
+        size = sum(each.stat().st_size for each in Path(folder).rglob("*.parquet")) - (
+            plain.stat().st_size
+        )
+    found = {f"read_{name}_ms": round(seconds * 1e3, 1) for name, seconds in best.items()}
+    found["read_client_ratio"] = round(best["client"] / best["plain"], 2)
+    found["read_store_ratio"] = round(best["store"] / best["plain"], 2)
+    found["publish_s"] = round(published, 2)
+    found["stored_mib"] = round(size / 2**20)
+    print(f"107 columns of {rows} rows from the lake: {found}")
     return found
 
 

@@ -1,8 +1,8 @@
 """Where data comes from and where it is kept.
 
 Vendor sources, instruments, the lake of content-addressed datasets, the catalog, the store that
-joins them, and the client that queries them: ``from hf_resources import bars``. No Dagster
-definitions; what is computed belongs in ``hf_plugins``.
+joins them, and the client that queries them: ``from hf_resources import bars, features``. No
+Dagster definitions; what is computed belongs in ``hf_plugins``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_resources.client import Client as Client
     from hf_resources.client import bars as bars
+    from hf_resources.client import features as features
 
-__all__ = ["Client", "bars"]
+__all__ = ["Client", "bars", "features"]
 
 
 def __getattr__(name: str) -> Any:

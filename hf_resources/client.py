@@ -1,4 +1,6 @@
-"""The query client: bars as polars or pandas frames, as they are now or as they were known then.
+"""The query client: bars, as they are now or as they were known then, and features.
+
+Frames are polars or pandas.
 
 What a caller may ask, and which version of which dataset answers it, belong here. How it is read
 is in ``columnar``; the same through SQL is in ``sql``. Nothing here writes to lake or catalog.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from sqlalchemy import bindparam, select
@@ -41,6 +43,7 @@ _HEAD: Final = select(Head.dataset_id).where(
     Head.symbol == bindparam("symbol"),
     Head.timeframe == bindparam("timeframe"),
 )
+_FEATURES: Final = select(Head.name).where(Head.layer == "features").distinct()
 
 
 class Client:
@@ -131,25 +134,106 @@ class Client:
             DataError: an unknown symbol or column, a partition without data, an instant before the
                 first bars were known, or an object that is missing or damaged.
         """
-        duration(timeframe)
-        if engine not in ENGINES:
-            raise ConfigurationError(unknown("engine", engine, ENGINES))
-        for name, moment in (("start", start), ("end", end), ("as_of", as_of)):
-            _check_aware(name, moment)
-        if start is not None and end is not None and end < start:
-            raise ConfigurationError(f"end {end.isoformat()} is before start {start.isoformat()}")
+        _check(timeframe, start, end, engine)
+        _check_aware("as_of", as_of)
         ref = DatasetRef("market_data", "enriched" if enriched else "bars", symbol, timeframe)
         dataset = self._current(ref) if as_of is None else self._as_of(ref, as_of)
         names = _checked_columns(dataset, columns)
-        frame = columnar.read(
-            *(self.store, self.cache, dataset, self._chunks_of(dataset), names),
-            start=start,
-            end=end,
-        )
+        frame = self._rows(dataset, names, start, end)
         if engine == "polars":
             return frame
         known = dict(dataset.columns)
         return parquet.to_frame([frame.to_arrow()], [(name, known[name]) for name in names])
+
+    @overload
+    def features(
+        self,
+        symbol: str,
+        timeframe: str,
+        names: Sequence[str],
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        engine: Literal["polars"] = "polars",
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def features(
+        self,
+        symbol: str,
+        timeframe: str,
+        names: Sequence[str],
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        engine: Literal["pandas"],
+    ) -> pd.DataFrame: ...
+
+    def features(
+        self,
+        symbol: str,
+        timeframe: str,
+        names: Sequence[str],
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        engine: Engine = "polars",
+    ) -> pl.DataFrame | pd.DataFrame:
+        """Features of one instrument beside each other, in time order.
+
+        The row of ``timestamp``, a bar's open time in UTC, is known when that bar has closed.
+
+        Args:
+            symbol: of the instrument, as in the universe.
+            timeframe: such as ``1d``.
+            names: of features, as in YAML; all columns of each, in this order.
+            start: first open time, inclusive; timezone-aware.
+            end: open time to stop before; timezone-aware.
+            engine: as for :meth:`bars`.
+
+        Returns:
+            A row for each time stamp of any of the features; null (in pandas NaN) where a feature
+            has none, or no value.
+
+        Raises:
+            ConfigurationError: an unknown timeframe or engine, a naive time, no name, one name
+                twice, or two features with a column of one name.
+            DataError: an unknown feature or symbol, a partition without data, or an object that is
+                missing or damaged.
+        """
+        _check(timeframe, start, end, engine)
+        datasets = {
+            name: self._current(DatasetRef("features", name, symbol, timeframe))
+            for name in _checked_features(names)
+        }
+        types: dict[str, str] = {}
+        parts: list[pl.DataFrame] = []
+        for name, dataset in datasets.items():
+            for column, dtype in dataset.columns:
+                if column in types:
+                    raise ConfigurationError(
+                        f"feature '{name}' has a column '{column}', as one before it has; ask for "
+                        "them one at a time"
+                    )
+                types[column] = dtype
+            parts.append(self._rows(dataset, _checked_columns(dataset, None), start, end))
+        frame = reduce(_beside, parts)
+        if engine == "polars":
+            return frame
+        # A row that only another feature has is missing, which not every type can tell.
+        nullable = {"int64": "Int64", "bool": "boolean"} if len(datasets) > 1 else {}
+        dtypes = [(column, nullable.get(dtype, dtype)) for column, dtype in types.items()]
+        return parquet.to_frame([frame.to_arrow()], dtypes)
+
+    def _rows(
+        self,
+        dataset: Dataset,
+        columns: Sequence[str],
+        start: datetime | None,
+        end: datetime | None,
+    ) -> pl.DataFrame:
+        chunks = self._chunks_of(dataset)
+        return columnar.read(self.store, self.cache, dataset, chunks, columns, start=start, end=end)
 
     def _current(self, ref: DatasetRef) -> Dataset:
         with self.store.catalog.read() as connection:
@@ -193,6 +277,11 @@ class Client:
     def _refuse(self, ref: DatasetRef) -> Any:
         partitions = self.store.heads(ref.layer, ref.name)
         symbols = {symbol for symbol, _ in partitions}
+        if not symbols and ref.layer == "features":
+            with self.store.catalog.read() as connection:
+                known = connection.execute(_FEATURES).scalars().all()
+            if known:
+                raise DataError(unknown("feature", ref.name, known))
         if not symbols:
             raise DataError(f"{ref.asset_key} has no data yet; materialise it first")
         if ref.symbol not in symbols:
@@ -226,6 +315,21 @@ def bars(
     return client.bars(symbol, timeframe, start, end, engine=engine, **options)
 
 
+def features(
+    symbol: str,
+    timeframe: str,
+    names: Sequence[str],
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    engine: Engine = "polars",
+) -> Any:
+    """:meth:`Client.features` of the installation that the environment names."""
+    client = _client(Settings.from_env())
+    chosen: Any = engine
+    return client.features(symbol, timeframe, names, start, end, engine=chosen)
+
+
 @lru_cache(maxsize=8)
 def _client(settings: Settings) -> Client:
     return Client.open(settings)
@@ -236,6 +340,35 @@ def _remember(memory: dict[int, _T], key: int, value: _T) -> _T:
         memory.clear()
     memory[key] = value
     return value
+
+
+def _beside(frame: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Columns of both; rows of either, matched by time stamp, which both are sorted by."""
+    if frame[parquet.INDEX].equals(other[parquet.INDEX]):
+        return frame.hstack(other.drop(parquet.INDEX))
+    joined = frame.join(other, on=parquet.INDEX, how="full", coalesce=True)
+    return joined.sort(parquet.INDEX)
+
+
+def _check(timeframe: str, start: datetime | None, end: datetime | None, engine: str) -> None:
+    duration(timeframe)
+    if engine not in ENGINES:
+        raise ConfigurationError(unknown("engine", engine, ENGINES))
+    for name, moment in (("start", start), ("end", end)):
+        _check_aware(name, moment)
+    if start is not None and end is not None and end < start:
+        raise ConfigurationError(f"end {end.isoformat()} is before start {start.isoformat()}")
+
+
+def _checked_features(names: Sequence[str]) -> list[str]:
+    if isinstance(names, str):
+        raise ConfigurationError(f"names must be a list of names, not the text '{names}'")
+    if not names:
+        raise ConfigurationError("names is empty; name one feature at least")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise ConfigurationError(f"feature '{twice}' is asked for twice")
+    return list(names)
 
 
 def _check_aware(name: str, moment: object) -> None:
