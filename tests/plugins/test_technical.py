@@ -101,8 +101,8 @@ def test_an_infinite_price_is_forgotten_as_a_null_is():
 
 
 def test_averages_beyond_float64_start_anew():
-    # The sum that starts the smoothing overflows at the second one, up or down: without a fresh start,
-    # everything after it would be lost.
+    # The sums that start the smoothing overflow: without a fresh start, everything after them would
+    # be lost.
     close = sample_bars(n=200)["close"].to_numpy(copy=True)
     close[[2, 4]] = 1.7e308
     values = rsi(close)
