@@ -43,12 +43,12 @@ def empty_cross() -> np.ndarray:
 
 
 @njit(cache=True)
-def _enter(average: float, seen: int, value: float, length: int) -> float:
+def _enter(average: float, seen: int, value: float, length: int, weight: float) -> float:
     """Let ``value`` enter; until ``length`` values are seen, ``average`` holds their sum."""
     if seen < length:
         average += value
         return average / length if seen + 1 == length else average
-    return (value - average) * (2.0 / (length + 1)) + average
+    return (value - average) * weight + average
 
 
 @njit(cache=True)
@@ -76,16 +76,17 @@ def macd_continue(
     histogram = np.full(rows, np.nan)
     seen, lines = int(state[0]), int(state[3])
     quick, lazy, smooth = state[1], state[2], state[4]
+    weights = 2.0 / (fast + 1), 2.0 / (slow + 1), 2.0 / (signal + 1)
     for row in range(rows):
         price = close[row]
         if seen >= slow - fast:
-            quick = _enter(quick, seen - (slow - fast), price, fast)
-        lazy = _enter(lazy, seen, price, slow)
+            quick = _enter(quick, seen - (slow - fast), price, fast, weights[0])
+        lazy = _enter(lazy, seen, price, slow, weights[1])
         seen = min(seen + 1, slow)
         known = np.nan
         if seen == slow:
             known = quick - lazy
-            smooth = _enter(smooth, lines, known, signal)
+            smooth = _enter(smooth, lines, known, signal, weights[2])
             lines = min(lines + 1, signal)
         if not np.isfinite(quick + lazy + smooth):
             seen, lines = 0, 0
@@ -123,10 +124,11 @@ def cross_continue(
     crossing = np.full(rows, np.nan)
     seen = int(state[0])
     quick, lazy, side = state[1], state[2], state[3]
+    weights = 2.0 / (fast + 1), 2.0 / (slow + 1)
     for row in range(rows):
         price = close[row]
-        quick = _enter(quick, min(seen, fast), price, fast)
-        lazy = _enter(lazy, seen, price, slow)
+        quick = _enter(quick, min(seen, fast), price, fast, weights[0])
+        lazy = _enter(lazy, seen, price, slow, weights[1])
         seen = min(seen + 1, slow)
         if not np.isfinite(quick + lazy):
             seen, quick, lazy, side = 0, 0.0, 0.0, np.nan

@@ -1,5 +1,9 @@
 """Moments of a moving window, the current row included; each window is summed anew, in two passes.
 
+Windows are summed side by side, a block of rows at a time, because a processor adds several numbers
+with one instruction, but not numbers that wait for each other. Each window still has its own sum,
+from its oldest value to its newest.
+
 NaN handling: NaN until there are ``window`` values, and while one of them is not finite.
 """
 
@@ -12,6 +16,8 @@ from numba import njit
 
 FLAT: Final = 1e-12
 """Deviation, as a fraction of the largest value, at or below which a window does not vary."""
+_BLOCK: Final = 512
+"""Rows of a block: their sums stay in the fastest cache."""
 
 
 @njit(cache=True)
@@ -31,21 +37,25 @@ def moments(values: np.ndarray, window: int, lost: int) -> tuple[np.ndarray, np.
     rows = values.shape[0]
     mean = np.full(rows, np.nan)
     deviation = np.full(rows, np.nan)
-    for row in range(window - 1, rows):
-        total = 0.0
-        for each in range(row - window + 1, row + 1):
-            total += values[each]
-        if not np.isfinite(total):
-            continue
-        centre = total / window
-        squares, largest = 0.0, 0.0
-        for each in range(row - window + 1, row + 1):
-            distance = values[each] - centre
-            squares += distance * distance
-            largest = max(largest, abs(values[each]))
-        if not np.isfinite(squares):
-            continue
-        spread = np.sqrt(squares / (window - lost))
-        mean[row] = centre
-        deviation[row] = spread if spread > FLAT * largest else 0.0
+    centre, squares, largest = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
+    for first in range(window - 1, rows, _BLOCK):
+        size = min(_BLOCK, rows - first)
+        centre[:], squares[:], largest[:] = 0.0, 0.0, 0.0
+        for lag in range(window - 1, -1, -1):
+            delayed = values[first - lag : first - lag + size]
+            for row in range(size):
+                centre[row] += delayed[row]
+        for row in range(size):
+            centre[row] /= window
+        for lag in range(window - 1, -1, -1):
+            delayed = values[first - lag : first - lag + size]
+            for row in range(size):
+                distance = delayed[row] - centre[row]
+                squares[row] += distance * distance
+                largest[row] = max(largest[row], abs(delayed[row]))
+        for row in range(size):
+            if np.isfinite(squares[row]):
+                spread = np.sqrt(squares[row] / (window - lost))
+                mean[first + row] = centre[row]
+                deviation[first + row] = spread if spread > FLAT * largest[row] else 0.0
     return mean, deviation

@@ -3,9 +3,9 @@ r"""Wilder's smoothing and the two indicators that rest on it.
 The average of the first ``length`` values starts the recursion [1]_, every later value enters with
 weight ``1 / length``:
 
-.. math:: s_t = \frac{(n - 1)\, s_{t-1} + v_t}{n}
+.. math:: s_t = s_{t-1} + \frac{1}{n} (v_t - s_{t-1})
 
-Seeding and order of operations are those of TA-Lib, so the results agree to rounding.
+Seeding is that of TA-Lib, so the results agree to rounding from the first one on.
 
 Each indicator is one loop that starts from a state and returns the state after its last row. The
 batch form starts from :func:`empty_state`; continuing from a returned state runs the same
@@ -38,12 +38,12 @@ def empty_state() -> np.ndarray:
 
 
 @njit(cache=True)
-def _smooth(average: float, seen: int, value: float, length: int) -> float:
+def _smooth(average: float, seen: int, value: float, length: int, weight: float) -> float:
     """Let ``value`` enter; until ``length`` values are seen, ``average`` holds their sum."""
     if seen < length:
         average += value
         return average / length if seen + 1 == length else average
-    return (average * (length - 1) + value) / length
+    return average + (value - average) * weight
 
 
 @njit(cache=True)
@@ -66,6 +66,7 @@ def rsi_continue(
     values = np.full(rows, np.nan)
     previous, gain, loss = state[0], state[2], state[3]
     seen = int(state[1])
+    weight = 1.0 / length  # a division in the loop would be most of its time
     for row in range(rows):
         price = close[row]
         change = price - previous
@@ -73,8 +74,8 @@ def rsi_continue(
         if not np.isfinite(change):
             seen, gain, loss = 0, 0.0, 0.0
             continue
-        gain = _smooth(gain, seen, max(change, 0.0), length)
-        loss = _smooth(loss, seen, max(-change, 0.0), length)
+        gain = _smooth(gain, seen, max(change, 0.0), length, weight)
+        loss = _smooth(loss, seen, max(-change, 0.0), length, weight)
         seen = min(seen + 1, length)
         movement = gain + loss
         if not np.isfinite(movement):  # beyond the range of float64: start anew
@@ -105,6 +106,7 @@ def atr_continue(
     values = np.full(rows, np.nan)
     previous, average = state[0], state[2]
     seen = int(state[1])
+    weight = 1.0 / length  # a division in the loop would be most of its time
     for row in range(rows):
         true_range = high[row] - low[row]
         above, below = abs(high[row] - previous), abs(low[row] - previous)
@@ -112,7 +114,7 @@ def atr_continue(
         if not np.isfinite(true_range + above + below):
             seen, average = 0, 0.0
             continue
-        average = _smooth(average, seen, max(true_range, above, below), length)
+        average = _smooth(average, seen, max(true_range, above, below), length, weight)
         seen = min(seen + 1, length)
         if not np.isfinite(average):  # beyond the range of float64: start anew
             seen, average = 0, 0.0

@@ -65,6 +65,9 @@ def test_a_score_of_what_does_not_vary_is_null():
     values = score(close, window=5)["mean_reversion_5"].to_numpy()
     assert np.isnan(values[14:]).all(), "a mean of tenths is off by a rounding"
     assert np.isfinite(values[4:14]).all()
+    for price in np.linspace(0.01, 3.0, 97):
+        for window in (3, 7, 10):
+            assert score(np.full(20, price), window=window).isna().to_numpy().all()
     tiny = score(1e-9 * np.arange(1.0, 20.0), window=5)["mean_reversion_5"]
     np.testing.assert_allclose(tiny.iloc[4:], score(np.arange(1.0, 20.0), window=5).iloc[4:, 0])
 

@@ -75,6 +75,17 @@ def test_a_flat_price_has_no_convergence_and_crosses_nothing():
     assert (compute("ema_cross", np.zeros(50)).iloc[26:, 2] == 0.0).all()
 
 
+@pytest.mark.parametrize("fast", [3, 7])
+def test_averages_that_differ_by_a_rounding_are_equal(fast):
+    # Means of 3, 7 and 11 equal prices are not quite that price; the first real move crosses.
+    for price in np.linspace(0.01, 3.0, 97):
+        for factor, expected in ((1.01, 1.0), (0.99, -1.0)):
+            close = np.append(np.full(40, price), price * factor)
+            crossing = compute("ema_cross", close, fast=fast, slow=11).iloc[:, 2].to_numpy()
+            assert not crossing[11:40].any()
+            assert crossing[40] == expected
+
+
 def test_bands_by_hand():
     # Window (1, 5): mean 3, deviation of the population 2, bands at three halves of it.
     values = compute("bbands", [1, 5, 5, -5], length=2, deviations=1.5)

@@ -75,10 +75,15 @@ class Bbands(BaseFeature):
         close = column(data, "close")
         middle, deviation = moving.moments(close, self._typed.length, 0)
         reach = self._typed.deviations * deviation
-        lower, upper = middle - reach, middle + reach
+        values = np.empty((5, len(close)))
+        lower, upper, width, percent = values[0], values[2], values[3], values[4]
+        values[1] = middle
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            width = np.where(middle == 0.0, np.nan, (upper - lower) / middle)
-            percent = np.where(deviation > 0.0, (close - lower) / (upper - lower), np.nan)
-        values = np.column_stack([lower, middle, upper, width, percent])
+            np.subtract(middle, reach, out=lower)
+            np.add(middle, reach, out=upper)
+            between = upper - lower
+            np.divide(between, middle, out=width)
+            np.divide(close - lower, between, out=percent)
+        percent[deviation == 0.0] = np.nan
         values[~np.isfinite(values)] = np.nan
-        return pd.DataFrame(values, columns=list(self.outputs), index=data.index)
+        return pd.DataFrame(values.T, columns=list(self.outputs), index=data.index, copy=False)

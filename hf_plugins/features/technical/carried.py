@@ -81,7 +81,7 @@ class CarriedFeature(BaseFeature):
     def _values(self, data: pd.DataFrame, state: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         values, after = self.proceed(data, state)
         named = dict(zip(self.outputs, values, strict=True))
-        return pd.DataFrame(named, index=data.index), after
+        return pd.DataFrame(named, index=data.index, copy=False), after
 
     def _from_json(self, state: Mapping[str, Any]) -> np.ndarray:
         numbers = (state[name] for name in self.state_names)

@@ -244,7 +244,7 @@ INDICATORS: Final[Mapping[str, Indicator]] = {
     ),
     "ce": fading("high low close", "ce_l ce_s", length=22, multiplier=3.0),
     "cfo": finite(window(), "close", "cfo", length=9),
-    "cg": fading("close", "cg", length=10),
+    "cg": fading("close", "cg", warm_up=window(1), length=10),
     "chop": finite(window(1), "high low close", "chop", length=14),
     "cksp": fading("high low close", "ckspl cksps", p=10),
     "cmf": fading("high low close volume", "cmf", length=20),

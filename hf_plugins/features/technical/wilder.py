@@ -39,7 +39,7 @@ class Rsi(CarriedFeature):
     1e-12 of the price: the index of a series that does not move is undefined, not 50); at a bar
     whose close is null and at the ``length`` bars after it, because the smoothing starts anew.
 
-    Source: Wilder (1978), seeded and rounded as TA-Lib does.
+    Source: Wilder (1978), seeded as TA-Lib does.
     """
 
     Params: ClassVar[type[Params]] = RsiParams
@@ -93,7 +93,7 @@ class Atr(CarriedFeature):
     or the previous close is null and at the ``length - 1`` bars after such a bar, because the
     smoothing starts anew.
 
-    Source: Wilder (1978), seeded and rounded as TA-Lib does.
+    Source: Wilder (1978), seeded as TA-Lib does.
     """
 
     Params: ClassVar[type[Params]] = AtrParams
