@@ -44,6 +44,21 @@ class ExpectedBars:
     closes: np.ndarray
 
 
+def close_times(stamps: np.ndarray, timeframe: str, expected: ExpectedBars | None) -> np.ndarray:
+    """First instant after each bar: by the calendar where that has it, else the end of its slot.
+
+    Args:
+        stamps: labels, microseconds UTC, in any order.
+        timeframe: of the bars.
+        expected: the bars of the calendar; None where there is no calendar.
+    """
+    ends = stamps + microseconds(timeframe)
+    if expected is None or not len(expected.opens):
+        return ends
+    place = np.minimum(np.searchsorted(expected.opens, stamps), len(expected.opens) - 1)
+    return np.where(expected.opens[place] == stamps, expected.closes[place], ends)
+
+
 @dataclass(frozen=True, eq=False)
 class Sessions:
     """The sessions of one market over a range of dates, in time order; arrays of one length.

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from hf_plugins.errors import ConfigurationError, unknown
+from hf_plugins.trading_hours import bars_per_session
 
 DURATIONS: Final[dict[str, timedelta]] = {
     "1m": timedelta(minutes=1),
@@ -20,12 +21,9 @@ DURATIONS: Final[dict[str, timedelta]] = {
     "1d": timedelta(days=1),
 }
 
-# Sessions in a year and the length of a session, by kind of calendar.
-_TRADING_YEAR: Final[dict[str, tuple[int, timedelta]]] = {
-    "24/7": (365, timedelta(hours=24)),
-    "24/5": (260, timedelta(hours=24)),
-    "exchange": (252, timedelta(hours=6, minutes=30)),
-}
+# Days in a year, each of 24 hours.
+_CONTINUOUS: Final = {"24/7": 365, "24/5": 260}
+_SESSIONS: Final = 252  # the convention for exchanges
 
 
 def duration(timeframe: str) -> timedelta:
@@ -44,9 +42,13 @@ def bars_per_year(calendar: str, timeframe: str) -> float:
     """Bars in a year, for annualisation.
 
     ``calendar`` is ``"24/7"`` (crypto: 365 days of 24 hours), ``"24/5"`` (FX and metals: 260 days
-    of 24 hours) or the code of an exchange such as ``"XNYS"`` (252 sessions of 6.5 hours, where a
-    session's last, shorter bar counts as one).
+    of 24 hours) or the code of an exchange such as ``"XNYS"`` (252 of its regular sessions, where a
+    last, shorter bar counts as one).
+
+    Raises:
+        ConfigurationError: the timeframe or the calendar is unknown.
     """
-    sessions, length = _TRADING_YEAR.get(calendar, _TRADING_YEAR["exchange"])
-    # Whole microseconds: a twelfth of an hour as a fraction would make 79 bars of 78.
-    return float(sessions * -(-length // duration(timeframe)))
+    bar = duration(timeframe)
+    if calendar in _CONTINUOUS:
+        return float(_CONTINUOUS[calendar] * (timedelta(days=1) // bar))
+    return float(_SESSIONS * bars_per_session(calendar, bar))

@@ -32,7 +32,7 @@ from hf_plugins.bar_quality.report import FLAGS
 from hf_plugins.base import OHLCV
 from hf_plugins.errors import DataError, HfError
 from hf_plugins.market_data import cumulated_adjustment
-from hf_plugins.sessions import ExpectedBars, microseconds
+from hf_plugins.sessions import ExpectedBars, close_times
 from hf_plugins.timeframes import duration
 from hf_resources.calendars import expected_bars
 from hf_resources.chunks import Staged
@@ -410,7 +410,7 @@ class _Merge:
         """
         now = pd.Timestamp(self.fetched_at).value // 1000
         stamps = index.as_unit("us").asi8
-        on_time = np.minimum(now, _closes(stamps, self.timeframe, expected))
+        on_time = np.minimum(now, close_times(stamps, self.timeframe, expected))
         if old is None:
             return on_time
         notes = pd.Series(old.values["validation_notes"])
@@ -537,15 +537,6 @@ def _joined(left: Any, right: Any) -> Any:
     if isinstance(left, np.ndarray):
         return np.concatenate((left, right))
     return pd.concat([pd.Series(left), pd.Series(right)]).array
-
-
-def _closes(stamps: np.ndarray, timeframe: str, expected: ExpectedBars | None) -> np.ndarray:
-    """First instant after each bar, by the calendar where that has it; microseconds UTC."""
-    ends = stamps + microseconds(timeframe)
-    if expected is None or not len(expected.opens):
-        return ends
-    place = np.minimum(np.searchsorted(expected.opens, stamps), len(expected.opens) - 1)
-    return np.where(expected.opens[place] == stamps, expected.closes[place], ends)
 
 
 def _contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:

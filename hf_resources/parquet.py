@@ -45,11 +45,8 @@ def canonical_frame(frame: pd.DataFrame) -> pd.DataFrame:
     if not all(isinstance(name, str) for name in names) or len({*names, INDEX}) != len(names) + 1:
         raise DataError(f"columns must have unique text names other than '{INDEX}', not {names}")
     columns = {str(name): _canonical_column(str(name), item) for name, item in frame.items()}
-    return pd.DataFrame(
-        {name: pd.Series(column.array, index=index) for name, column in columns.items()},
-        index=index,
-        columns=pd.Index(names),
-    )
+    # Each column by itself: laid side by side they would be copied once more.
+    return pd.DataFrame(columns, index=index, columns=pd.Index(names), copy=False)
 
 
 def encode(frame: pd.DataFrame, compression: str) -> bytes:
@@ -136,24 +133,25 @@ def _checked_index(index: pd.Index) -> pd.DatetimeIndex:
     return index.tz_convert("UTC").as_unit("ns")
 
 
-def _canonical_column(name: str, column: pd.Series) -> pd.Series:
+def _canonical_column(name: str, column: pd.Series) -> Any:
+    """The values as an array that shares no memory with the column, if that may still change."""
     dtype = column.dtype
     types = pd.api.types
+    if types.is_float_dtype(dtype):
+        # One zero: digests do not tell -0.0 from 0.0, so neither may the stored values.
+        return np.asarray(column, dtype="float64") + 0.0
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_convert("UTC").astype(_STAMP)
+        return column.dt.tz_convert("UTC").astype(_STAMP).array.copy()
     if types.is_bool_dtype(dtype) and not isinstance(dtype, pd.CategoricalDtype):
-        return column.astype("bool" if isinstance(dtype, np.dtype) else "boolean")
+        return column.astype("bool" if isinstance(dtype, np.dtype) else "boolean").array.copy()
     if types.is_integer_dtype(dtype):
         if str(dtype).lower() == "uint64" and (column.dropna() > np.iinfo("int64").max).any():
             raise DataError(f"column '{name}' holds integers beyond 64 bits")
-        return column.astype("int64" if isinstance(dtype, np.dtype) else "Int64")
-    if types.is_float_dtype(dtype):
-        # One zero: digests do not tell -0.0 from 0.0, so neither may the stored values.
-        return pd.Series(np.asarray(column, dtype="float64") + 0.0)
+        return column.astype("int64" if isinstance(dtype, np.dtype) else "Int64").array.copy()
     if types.is_object_dtype(dtype) or isinstance(dtype, pd.StringDtype):
-        if not all(isinstance(item, str) for item in column.dropna()):
+        if not all(isinstance(item, str) for item in pd.unique(column.dropna())):
             raise DataError(f"column '{name}' mixes types; only text may have type {dtype}")
-        return column.astype("str")
+        return column.astype("str").array.copy()
     raise DataError(f"column '{name}' has type {dtype}; allowed: {', '.join(_ARROW)}")
 
 

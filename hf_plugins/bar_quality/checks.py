@@ -14,7 +14,7 @@ import numpy as np
 from hf_plugins.bar_quality import kernels
 from hf_plugins.bar_quality.batch import AMOUNTS, FACTORS, NO_TIME, PRICES, Batch
 from hf_plugins.bar_quality.policy import QualityPolicy
-from hf_plugins.sessions import ExpectedBars, microseconds
+from hf_plugins.sessions import ExpectedBars, close_times, microseconds
 
 _MINUTE: Final = 60_000_000
 # Rounding of a sum of takers against the volume that they are part of.
@@ -69,7 +69,7 @@ def row_checks(
         masks["vwap"] = (vwap > high * (1.0 + slack)) | (vwap < low * (1.0 - slack))
     masks["unfinished"] = ~batch.final
     if arrived is not None:
-        closes = _closes(stamps, timeframe, expected)
+        closes = close_times(stamps, timeframe, expected)
         masks["unfinished"] |= timed & (arrived < closes)
         masks["late"] = timed & (arrived > closes + policy.late_minutes * _MINUTE)
     return masks
@@ -171,14 +171,6 @@ def _off_schedule(
     below = opens[np.maximum(after - 1, 0)]
     aligned = ((above - stamps) % step == 0) | ((stamps - below) % step == 0)
     return unexpected & ~aligned, unexpected & aligned
-
-
-def _closes(stamps: np.ndarray, timeframe: str, expected: ExpectedBars | None) -> np.ndarray:
-    closes = stamps + microseconds(timeframe)
-    if expected is not None and len(expected.opens):
-        place = np.minimum(np.searchsorted(expected.opens, stamps), len(expected.opens) - 1)
-        closes = np.where(expected.opens[place] == stamps, expected.closes[place], closes)
-    return closes
 
 
 def _any(masks: list[np.ndarray]) -> np.ndarray:

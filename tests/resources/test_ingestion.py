@@ -386,7 +386,7 @@ def test_a_policy_that_blocks_leaves_everything_as_it_is(store: DatasetStore):
     series.ingest(WEEK.iloc[:100], known_to(WEEK, 100))
     before = series.bars, series.quarantine
     broken = change(WEEK, 110, high=1.0)
-    with pytest.raises(DataError, match=r"source 'shelf': BTC 1h: .*the batch is refused"):
+    with pytest.raises(DataError, match=r"source .shelf.: refused by .*: BTC 1h: .*is refused"):
         series.ingest(broken, after(WEEK))
     assert (series.bars, series.quarantine) == before
     # What was refused is not kept for the next run, which asks anew.
