@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_plugins.feature_quality.auc import Ranked, checked
+from hf_plugins.feature_quality.auc import Ranked, checked, same_bars
 
 Period = Literal["day", "week", "month", "quarter", "year"]
 
@@ -81,7 +81,7 @@ def auc_by_period(
     Raises:
         DataError: the indexes differ; see :func:`~hf_plugins.feature_quality.auc.checked`.
     """
-    if not periods.index.equals(features.index):
+    if not same_bars(periods.index, features.index):
         raise DataError("the periods and the features are not indexed by the same bars")
     columns, y = checked(features, target)
     return stability_of(columns, y, features.columns, periods, min_rows=min_rows)
