@@ -34,6 +34,13 @@ OHLC: Final = ["open", "high", "low", "close"]
 GOLD: Final = "XAUUSD"
 OTHERS: Final = ("XAGUSD", "DXY", "NAS100", "US500", "VIX")
 IMAGES: Final = "images"
+CAUTION: Final = (
+    "What is kept says something about the next minute of this source's own quotes. Nothing here "
+    "says that it covers costs."
+)
+ALPHAS_TOLD: Final = (
+    "gold with tick volume of the same server alone; the last 60 bars stand for the cross-section"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def main() -> None:
     default = os.environ.get("HF_SHARED_DATA") or ROOT.parent / "shared" / "data"
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--docs", type=Path, help="folder of the docs, to write them")
-    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--shuffles", type=int, default=10)
     options = parser.parse_args()
     folder = options.data / "gold_m1"
     if not folder.is_dir():
@@ -95,7 +102,7 @@ def main() -> None:
     alphas = across_time(bars)
     rated.append(
         rate(
-            Sample("101 alphas", samples[-1].told, {GOLD: bars}, True),
+            Sample("101 alphas", ALPHAS_TOLD, {GOLD: bars}, True),
             alphas.loc[:, alphas.notna().any().to_numpy()],
             None,
             params,
@@ -246,6 +253,7 @@ def written(
         what,
         "## In short",
         overview(rated),
+        CAUTION,
     ]
     for each in rated:
         parts += section(each, rate_told)
@@ -289,6 +297,7 @@ def section(each: Rated, rate_told: float) -> list[str]:
     """What one sample says."""
     table = each.report.features
     unstable = table["adjusted_heterogeneity_p"].to_numpy(np.float64) <= rate_told
+    both = [name for name in each.report.seed_kept if name in each.report.honest_kept]
     unsteady = (
         f"Of {len(table)} features {int(unstable.sum())} have an AUC that differs between months "
         "by more than chance explains."
@@ -300,6 +309,7 @@ def section(each: Rated, rate_told: float) -> list[str]:
         pages.policies_table(each.report),
         f"Kept by **honest**: {_names(each.report.honest_kept)}.",
         f"Kept by **seed**: {_names(each.report.seed_kept)}.",
+        f"Kept by both: {_names(both)}.",
         unsteady,
     ]
     if len(each.report.families) > 1:

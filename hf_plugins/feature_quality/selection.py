@@ -70,7 +70,10 @@ class Pipelines:
         known = np.maximum(np.count_nonzero(~np.isnan(train_x), axis=1, keepdims=True), 1)
         centre = np.nansum(train_x, axis=1, keepdims=True) / known
         centred = np.nan_to_num(train_x - centre, copy=False)
-        spread = np.sqrt(np.sum(centred**2, axis=1, keepdims=True) / known)
+        # Some formulas yield values whose square is beyond the largest number.
+        reach = np.max(np.abs(centred), axis=1, keepdims=True)
+        reach = np.where(reach > 0.0, reach, 1.0)
+        spread = reach * np.sqrt(np.sum((centred / reach) ** 2, axis=1, keepdims=True) / known)
         scale = np.where(spread > 0.0, spread, np.inf)
         self._train = np.concatenate((np.ones((1, len(train_y))), centred / scale))
         self._test = np.nan_to_num(test_x - centre, copy=False) / scale

@@ -49,6 +49,13 @@ def test_weights_are_those_of_scikit_learn(strength: float) -> None:
         assert fitted.placements(chosen).auc == pytest.approx(auc, abs=1e-6)
 
 
+def test_values_beyond_what_can_be_squared_still_count() -> None:
+    x, y = data(1.0)
+    huge = x.copy()
+    huge[0] *= 1e200
+    np.testing.assert_allclose(pipelines(huge, y).fit([0, 2]), pipelines(x, y).fit([0, 2]))
+
+
 def test_a_null_counts_as_the_mean_of_the_training_rows() -> None:
     x, y = data(1.0)
     x[0, ::7] = np.nan
