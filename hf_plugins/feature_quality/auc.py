@@ -160,6 +160,11 @@ def score(x: np.ndarray, y: np.ndarray) -> Score:
     return Ranked.of(x).score(0, y)
 
 
+def same_bars(one: pd.Index, other: pd.Index) -> bool:
+    """Whether two indexes have the same entries, however they spell UTC and to what resolution."""
+    return len(one) == len(other) and bool(np.all(one == other))
+
+
 def checked(features: pd.DataFrame, target: pd.Series) -> tuple[Ranked, np.ndarray]:
     """The features, sorted, and the target (n_rows,), as float64.
 
@@ -167,7 +172,7 @@ def checked(features: pd.DataFrame, target: pd.Series) -> tuple[Ranked, np.ndarr
         DataError: the two are not indexed by the same rows in strictly increasing order, a name
             occurs twice, a value is infinite, or the target is not 0, 1 or null.
     """
-    if not features.index.equals(target.index):
+    if not same_bars(features.index, target.index):
         raise DataError("the features and the target are not indexed by the same bars")
     if not (features.index.is_monotonic_increasing and features.index.is_unique):
         raise DataError("the rows must be in strictly increasing time order")

@@ -10,15 +10,17 @@ import pandas as pd
 CELL_WIDTH, CELL_HEIGHT, LABEL_WIDTH, HEADER_HEIGHT = 46, 15, 190, 30
 
 
-def stability_heat_map(auc: pd.DataFrame, *, span: float = 0.03) -> str:
+def stability_heat_map(auc: pd.DataFrame, *, span: float = 0.03, told: bool = True) -> str:
     """AUC by feature (rows) and period (columns).
 
     Blue is below 0.5, red above, white at 0.5; full colour at ``span`` from it. A cell without a
-    value stays grey. Every cell tells its number to the reader who points at it.
+    value stays grey.
 
     Args:
         auc: shape (n_features, n_periods).
         span: distance from 0.5 with full colour.
+        told: whether every cell tells its number to the reader who points at it; an image in a page
+            cannot, and is smaller without.
     """
     width = LABEL_WIDTH + CELL_WIDTH * auc.shape[1]
     height = HEADER_HEIGHT + CELL_HEIGHT * auc.shape[0]
@@ -43,10 +45,10 @@ def stability_heat_map(auc: pd.DataFrame, *, span: float = 0.03) -> str:
         for j, period in enumerate(auc.columns):
             value = float(values[i, j])
             shown = "no value" if math.isnan(value) else f"{value:.4f}"
+            title = f"<title>{escape(f'{feature}, {period}: {shown}')}</title>" if told else ""
             parts.append(
                 f'<rect x="{LABEL_WIDTH + CELL_WIDTH * j}" y="{y}" width="{CELL_WIDTH - 1}" '
-                f'height="{CELL_HEIGHT - 1}" fill="{_colour(value, span)}">'
-                f"<title>{escape(f'{feature}, {period}: {shown}')}</title></rect>"
+                f'height="{CELL_HEIGHT - 1}" fill="{_colour(value, span)}">{title}</rect>'
             )
     parts.append("</svg>")
     return "\n".join(parts)

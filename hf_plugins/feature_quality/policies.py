@@ -82,8 +82,8 @@ class SeedPolicy(Params):
     ``marginal``. Inverted is what lies below 0.5 there and in at least ``consistent`` of ``slices``
     equal slices of the other rows. Noise is removed; marginal features enter a logistic regression
     of the strong ones, in the order of their distance from 0.5, where they raise its AUC on the
-    validation rows by ``min_gain``. Rows with a null in one of these features are left out of the
-    regression.
+    validation rows by ``min_gain``. In the regression a null counts as the mean of the training
+    rows.
     """
 
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -238,16 +238,16 @@ def estimates_table(estimates: Sequence[Estimate]) -> pd.DataFrame:
 class _Together:
     """AUC of sets of features, fitted before one row and scored from another one on.
 
-    Rows with a null in one of the features that may be used are left out.
+    All sets share the rows in which one of the features that may be used is known.
     """
 
     def __init__(
         self, columns: Ranked, y: np.ndarray, used: np.ndarray, train_stop: int, test_start: int
     ) -> None:
-        complete = ~np.isnan(y) & ~(columns.codes[used] < 0).any(axis=0)
+        some = ~np.isnan(y) & (columns.codes[used] >= 0).any(axis=0)
         rows = np.arange(len(y))
-        train = np.flatnonzero(complete & (rows < train_stop))
-        test = np.flatnonzero(complete & (rows >= test_start))
+        train = np.flatnonzero(some & (rows < train_stop))
+        test = np.flatnonzero(some & (rows >= test_start))
         self._counts = len(train), len(test)
         self._position = {int(column): i for i, column in enumerate(used)}
         both = all(len(np.unique(y[part])) == 2 for part in (train, test))
@@ -266,7 +266,7 @@ class _Together:
         if self._pipelines is None:
             raise DataError(
                 f"too few rows to score {len(chosen)} features together: {self._counts[0]} "
-                f"training and {self._counts[1]} validation rows have all of them, and both need "
+                f"training and {self._counts[1]} validation rows have one of them, and both need "
                 "both classes"
             )
         return self._pipelines.placements([self._position[int(column)] for column in chosen])

@@ -84,7 +84,7 @@ class QualityReport:
         families: one row per family: ``features``, ``seed_kept``, ``honest_kept``,
             ``mean_distance`` and ``largest_distance`` of the AUCs from 0.5, and ``out_of_fold_auc``
             with ``low``, ``high`` and ``p_value`` of a regression of all its features, fitted
-            before each test block; null where too few rows have all of them.
+            before each test block; null where too few rows have one of them.
         stability: AUC by period.
         seed_kept, honest_kept: the names that each policy keeps, in the order of the features.
     """
@@ -118,7 +118,7 @@ def quality_report(
         seed: of the bootstrap's draws and of the shuffled targets.
 
     Raises:
-        DataError: see :func:`~hf_plugins.feature_quality.auc.checked`; or too few rows have all of
+        DataError: see :func:`~hf_plugins.feature_quality.auc.checked`; or too few rows have one of
             the features of a pipeline.
         ConfigurationError: too few rows for the folds, or a feature without a family.
     """
@@ -285,7 +285,7 @@ def _family_worth(columns: Ranked, y: np.ndarray, params: QualityParams, seed: i
             inference=params.honest_policy,
             seed=seed,
         ).pipeline
-    except DataError:  # too few rows have all of them, which is a null in the table
+    except DataError:  # too few rows have one of them, which is a null in the table
         return unknown_estimate()
 
 

@@ -54,25 +54,29 @@ def adjusted_p_values(p_values: np.ndarray, method: FalseDiscoveryMethod) -> np.
 class Pipelines:
     """Logistic regressions on sets of features, all fitted on the same rows and scored on others.
 
-    Features are standardised with the training rows; one that is constant there carries nothing
-    and counts as 0.
+    Features are standardised with the training rows. A null says nothing and counts as the mean of
+    these, 0; so does a feature that is constant there.
 
     Args:
-        train_x: shape (n_features, n_train), no null.
+        train_x: shape (n_features, n_train).
         train_y: shape (n_train,), 0 or 1, both present.
-        test_x: shape (n_features, n_test), no null.
+        test_x: shape (n_features, n_test).
         test_y: shape (n_test,), 0 or 1.
     """
 
     def __init__(
         self, train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray
     ) -> None:
-        centre = train_x.mean(axis=1, keepdims=True)
-        spread = train_x.std(axis=1, keepdims=True)
+        known = np.maximum(np.count_nonzero(~np.isnan(train_x), axis=1, keepdims=True), 1)
+        centre = np.nansum(train_x, axis=1, keepdims=True) / known
+        centred = np.nan_to_num(train_x - centre, copy=False)
+        # Some formulas yield values whose square is beyond the largest number.
+        reach = np.max(np.abs(centred), axis=1, keepdims=True)
+        reach = np.where(reach > 0.0, reach, 1.0)
+        spread = reach * np.sqrt(np.sum((centred / reach) ** 2, axis=1, keepdims=True) / known)
         scale = np.where(spread > 0.0, spread, np.inf)
-        ones = np.ones((1, len(train_y)))
-        self._train = np.concatenate((ones, (train_x - centre) / scale))
-        self._test = (test_x - centre) / scale
+        self._train = np.concatenate((np.ones((1, len(train_y))), centred / scale))
+        self._test = np.nan_to_num(test_x - centre, copy=False) / scale
         self._train_y, self._test_y = train_y, test_y
         self._bound = 0.25 * (self._train @ self._train.T)
         share = float(train_y.mean())

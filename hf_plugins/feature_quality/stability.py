@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_plugins.feature_quality.auc import Ranked, checked
+from hf_plugins.feature_quality.auc import Ranked, checked, same_bars
 
 Period = Literal["day", "week", "month", "quarter", "year"]
 
@@ -32,7 +32,8 @@ class Stability:
         Returns:
             ``periods``; ``mean`` weighted by precision; ``deviation`` (sample) of the periods and
             ``chance_deviation``, the root mean square of their standard errors under chance;
-            ``same_side``, the share of periods on the side of 0.5 where the mean lies;
+            ``same_side``, the share of periods on the side of 0.5 where the mean lies (null where it
+            is 0.5);
             ``heterogeneity_p``, of the chi-square test that all periods share one AUC (rows taken
             as independent). Null where undefined.
         """
@@ -56,7 +57,7 @@ class Stability:
                     "deviation": float(np.std(values, ddof=1)) if several else np.nan,
                     "chance_deviation": float(np.sqrt(np.mean(errors**2))) if several else np.nan,
                     "same_side": float(np.mean(np.sign(values - 0.5) == side))
-                    if values.size
+                    if values.size and side
                     else np.nan,
                     "heterogeneity_p": float(chdtrc(values.size - 1, spread))
                     if several
@@ -81,7 +82,7 @@ def auc_by_period(
     Raises:
         DataError: the indexes differ; see :func:`~hf_plugins.feature_quality.auc.checked`.
     """
-    if not periods.index.equals(features.index):
+    if not same_bars(periods.index, features.index):
         raise DataError("the periods and the features are not indexed by the same bars")
     columns, y = checked(features, target)
     return stability_of(columns, y, features.columns, periods, min_rows=min_rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,6 +91,14 @@ def test_table() -> None:
     assert table["rows"].tolist() == [3000, 3000, 2900]
     assert np.argmax(table["auc"].to_numpy()) == 1
     np.testing.assert_array_equal(table["flipped_auc"], 1.0 - table["auc"])
+
+
+def test_bars_are_the_same_in_any_spelling_of_utc() -> None:
+    features, target = world(3000, 1)
+    other = pd.DatetimeIndex(target.index).tz_convert(ZoneInfo("UTC")).as_unit("s")
+    expected = auc_table(features, target)
+    found = auc_table(features, pd.Series(target.to_numpy(), other))
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_bad_input_is_named() -> None:

@@ -49,6 +49,30 @@ def test_weights_are_those_of_scikit_learn(strength: float) -> None:
         assert fitted.placements(chosen).auc == pytest.approx(auc, abs=1e-6)
 
 
+def test_values_beyond_what_can_be_squared_still_count() -> None:
+    x, y = data(1.0)
+    huge = x.copy()
+    huge[0] *= 1e200
+    np.testing.assert_allclose(pipelines(huge, y).fit([0, 2]), pipelines(x, y).fit([0, 2]))
+
+
+def test_a_null_counts_as_the_mean_of_the_training_rows() -> None:
+    x, y = data(1.0)
+    x[0, ::7] = np.nan
+    x[1, :TRAINED] = np.nan  # never known where it is fitted
+    filled = x.copy()
+    filled[0, ::7] = np.nanmean(x[0, :TRAINED])
+    filled[1] = 0.0
+    found, expected = pipelines(x, y), pipelines(filled, y)
+    weights = found.fit([0, 1, 2])
+    assert weights[2] == 0.0
+    # The spread is that of the known rows, so that only the penalty weighs a little differently.
+    assert found.placements([0, 1, 2]).auc == pytest.approx(
+        expected.placements([0, 1, 2]).auc, abs=1e-4
+    )
+    assert np.isfinite(weights).all()
+
+
 def test_separable_classes_have_a_finite_solution() -> None:
     x, _ = data(0.0)
     y = (x[0] > np.median(x[0])).astype(float)

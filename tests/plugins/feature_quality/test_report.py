@@ -12,7 +12,7 @@ from hf_plugins.errors import ConfigurationError, DataError
 from hf_plugins.feature_quality.inputs import joined
 from hf_plugins.feature_quality.pages import luck_sentence, quality_page
 from hf_plugins.feature_quality.plots import stability_heat_map
-from hf_plugins.feature_quality.policies import FoldParams, HonestPolicy, SeedPolicy
+from hf_plugins.feature_quality.policies import FoldParams, HonestPolicy
 from hf_plugins.feature_quality.report import QualityParams, QualityReport, quality_report
 from hf_plugins.feature_quality.stability import auc_by_period, calendar_periods, equal_slices
 from tests.plugins.feature_quality.worlds import world
@@ -91,20 +91,21 @@ def test_families_are_worth_what_their_features_are_together(report: QualityRepo
     assert noise["low"] < 0.5 < noise["high"]
 
 
-def test_a_family_that_shares_no_rows_is_null(features: pd.DataFrame, target: pd.Series) -> None:
+def test_features_that_share_no_rows_still_make_a_family(
+    features: pd.DataFrame, target: pd.Series
+) -> None:
     halves = features.iloc[:, :4].copy()
-    halves.iloc[:6000, 2] = np.nan
-    halves.iloc[6000:, 3] = np.nan
-    families = {name: "apart" if i > 1 else "whole" for i, name in enumerate(halves.columns)}
-    # The bands would take one of the halves for strong, and then have no row with both.
-    wide = SeedPolicy(strong_distance=0.4, noise_distance=0.4)
-    params = PARAMS.model_copy(update={"seed_policy": wide})
-    table = quality_report(halves, target, families=families, params=params, seed=1).families
-    assert np.isnan(table.loc["apart", "out_of_fold_auc"])
-    assert table.loc["whole", "out_of_fold_auc"] > 0.55
+    odd = np.arange(len(halves)) % 2 == 1
+    halves.loc[odd, "x000"] = np.nan
+    halves.loc[~odd, "x001"] = np.nan
+    families = {name: "noise" if i > 1 else "apart" for i, name in enumerate(halves.columns)}
+    found = quality_report(halves, target, families=families, params=PARAMS, seed=1)
+    # Each speaks for its half of the rows, and there it is worth what it is worth alone.
+    apart, alone = found.families.loc["apart", "out_of_fold_auc"], found.features["out_of_fold_auc"]
+    assert apart == pytest.approx(alone.to_numpy()[:2].mean(), abs=0.01)
     with pytest.raises(ConfigurationError, match="no family is given for x002, x003"):
         quality_report(
-            halves, target, families=dict.fromkeys(["x000", "x001"], "a"), params=params, seed=1
+            halves, target, families=dict.fromkeys(["x000", "x001"], "a"), params=PARAMS, seed=1
         )
 
 
@@ -165,6 +166,8 @@ def test_stability_tells_a_feature_that_turns_round() -> None:
     assert stability.auc.shape == (3, 8)
     summary = stability.summary()
     assert summary.loc["x000", "same_side"] == 1.0
+    idle = auc_by_period(features * 0.0, target, equal_slices(features.index, 8)).summary()
+    assert idle["same_side"].isna().all()  # 0.5 is no side
     assert float(summary["heterogeneity_p"].to_numpy()[1]) < 1e-9
     assert float(summary["heterogeneity_p"].to_numpy()[[0, 2]].min()) > 1e-3
     noise = summary.loc["x002"]
