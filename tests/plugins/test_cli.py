@@ -78,7 +78,7 @@ def test_the_list_as_json(invoke):
 def test_verify_all_passes(invoke):
     result = invoke("verify")
     assert result.exit_code == 0, result.output
-    assert "ok   feature technical.rsi: 10 of 10 checks" in result.output
+    assert "ok   feature technical.rsi: 11 of 11 checks" in result.output
     assert "every plugin keeps the contract" in result.output
 
 

@@ -17,7 +17,6 @@ from hf_plugins.features.technical.catalogue_table import (
     NOT_OFFERED,
     Choice,
     Indicator,
-    Number,
     Parameter,
     Whole,
 )
@@ -172,7 +171,6 @@ def _field(indicator: str, name: str, parameter: Parameter) -> tuple[Any, Any]:
     if isinstance(parameter, Whole):
         field = Field(parameter.default, ge=parameter.least, le=10_000, description=described)
         return int, field
-    assert isinstance(parameter, Number)  # noqa: S101  (all there is)
     field = Field(
         parameter.default, gt=0, lt=parameter.below, allow_inf_nan=False, description=described
     )
