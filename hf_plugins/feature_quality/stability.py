@@ -32,10 +32,9 @@ class Stability:
         Returns:
             ``periods``; ``mean`` weighted by precision; ``deviation`` (sample) of the periods and
             ``chance_deviation``, the root mean square of their standard errors under chance;
-            ``same_side``, the share of periods on the side of 0.5 where the mean lies (null where it
-            is 0.5);
+            ``same_side``, the share of periods on the side of 0.5 where the mean lies;
             ``heterogeneity_p``, of the chi-square test that all periods share one AUC (rows taken
-            as independent). Null where undefined.
+            as independent). Null where undefined; a mean of 0.5 is on no side.
         """
         from scipy.special import chdtrc
 
