@@ -133,7 +133,9 @@ def covered_by(project: Project, layer: str, name: str) -> Coverage:
     features = [name]
     if layer == "signals":
         name = project.signals[name][0].item.model
-    if layer != "features":
+    if layer == "quality":
+        features = project.quality[name][0].item.features
+    elif layer != "features":
         features = project.models[name][0].item.features
     return coverage.of_features(project.universe, project.features, features)
 

@@ -108,7 +108,7 @@ def load_project(tree: dg.ComponentTree) -> Project:
         for name, component in _by_name(tree, Strategy).items()
     }
     quality = {
-        name: (component, _quality_params(component, features))
+        name: (component, _quality_params(component, features, universe))
         for name, component in _by_name(tree, FeatureQuality).items()
     }
     sources = _by_symbol(universe, {name: _source(each) for name, each in market_data.items()})
@@ -289,10 +289,13 @@ def _distinct_columns(
 
 
 def _quality_params(
-    component: FeatureQuality, features: Mapping[str, tuple[Feature, BaseFeature]]
+    component: FeatureQuality,
+    features: Mapping[str, tuple[Feature, BaseFeature]],
+    universe: Universe,
 ) -> QualityParams:
     item = component.item
     _known(component, "features", "feature", item.features, features)
+    _not_empty(component, "features", coverage.of_features(universe, features, item.features))
     _distinct_columns(component, item.features, features)
 
     def parsed(field: str, model: type[V]) -> V:

@@ -94,6 +94,16 @@ def test_what_recomputes_it(quality_lab: Lab) -> None:
     assert tables[0] == tables[1]
 
 
+def test_it_covers_what_all_of_its_features_cover(make_lab: Callable[..., Lab]) -> None:
+    old = "plugin: technical.atr, params: {length: 14}"
+    lab = make_lab(
+        symbols=("AAA", "BBB"),
+        yaml_text=YAML.replace(old, f"{old}, symbols: [BBB]"),
+        rows=900,
+    )
+    assert [partition for asset, partition in lab.run() if asset == KEY] == ["BBB|1d"]
+
+
 def evaluations(lab: Lab) -> dict[str, Any]:
     job = lab.definitions().resolve_job_def("feature_quality_checks")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
