@@ -18,7 +18,8 @@ the exponential of an hourly first-order autoregression, so that volatility clus
 negative term is the bounce between bid and ask. The logarithm of VIX is pulled back to its mean
 with a half-life of about a week; the other prices walk at random, without drift.
 
-Nothing in it predicts anything: what a strategy earns on these bars is luck.
+Nothing in it predicts anything beyond that bounce, which is smaller than any cost: what a strategy
+earns on these bars is luck.
 """
 
 from __future__ import annotations
