@@ -170,15 +170,30 @@ def test_appended_bars_leave_earlier_predictions_untouched(settled: Lab) -> None
     )
 
 
-def test_a_calendar_recomputes_what_depends_on_sessions_and_no_feature(settled: Lab) -> None:
-    """A new calendar judges bars anew, but what was published stays: prices are as they were."""
+def test_what_judges_bars_otherwise_and_leaves_them_recomputes_no_feature(settled: Lab) -> None:
+    settled.write_universe(asset_class="crypto")
+    events = settled.run()
+    assert missed(events) == expected((*FETCHED, "market_data/enriched"))
+    told = "asset_class equity -> crypto"
+    assert reasons(events, "market_data/bars") == {f"parameter instrument.{told}"}
+    assert reasons(events, "market_data/enriched") == {f"parameter {told}"}
+    assert missed(settled.run()) == set()
+
+
+def test_a_calendar_puts_aside_what_it_excludes_and_all_below_follows(settled: Lab) -> None:
+    """The bars are those of a project that never had another calendar."""
+    before = settled.head("market_data/bars", "AAA|1d")
     settled.write_universe(calendar="XNYS")
     events = settled.run()
-    changed = (*FETCHED, "market_data/enriched", "backtests/trend")
-    assert missed(events) == expected(changed)
     told = "parameter calendar 24/7 -> XNYS"
-    assert reasons(events, "backtests/trend") == {told}
+    assert all(told in reason for reason in reasons(events, "backtests/trend"))
     assert all(told in reason for reason in reasons(events, "market_data/enriched"))
+    assert {asset for asset, _ in missed(events)} >= {"features/rsi_14", "predictions/forest"}
+    after = settled.head("market_data/bars", "AAA|1d")
+    aside = settled.head("market_data/quarantine", "AAA|1d")
+    assert after.row_count + aside.row_count == before.row_count > after.row_count
+    stamps = pd.DatetimeIndex(settled.store.read(after, []).index)
+    assert (stamps.dayofweek < 5).all()
     assert missed(settled.run()) == set()
 
 
