@@ -70,7 +70,7 @@ test: lint ## Check style, types and layers, and run the tests
 	@pytest -n 2
 
 test-slow: venv ## Run the long suites
-	@pytest -m slow
+	@pytest -m slow -n 2 --dist loadfile
 
 bench: venv ## Run every benchmark; each ends with one JSON object
 	@for each in benchmarks/*.py; do \

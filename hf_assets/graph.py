@@ -107,9 +107,7 @@ def _bars(project: Project) -> Task:
             return tracking.record_fetch(settled, attempt, outcome)
 
         staged = {BARS: outcome.bars, QUARANTINE: outcome.quarantine}
-        notes = project.sources[symbol].notes(project.universe.get(symbol), timeframe)
-        summary = {**outcome.summary(), "notes": list(notes)}
-        return Fetched(staged, outcome.digests, summary, finish)
+        return Fetched(staged, outcome.digests, outcome.summary(), finish)
 
     def local(symbol: str) -> Mapping[str, Any]:
         source = project.sources[symbol]

@@ -105,6 +105,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return Copy(folder, environment)
 
 
+@pytest.mark.slow
 def test_every_step_of_the_readme(copy: Copy) -> None:
     shown = []
     for block in BLOCK.finditer((ROOT / "README.md").read_text()):

@@ -103,10 +103,14 @@ class VendorSource(Source):
         if timeframe not in allowed:
             known = duration(timeframe) if timeframe in DURATIONS else timedelta(0)
             finer = [each for each in allowed if duration(each) < known]
-            hint = f" It can be made of {finer[-1]}: resample: {{{timeframe}: {finer[-1]}}}"
+            hint = (
+                f" It can be made of {finer[-1]}: resample: {{{timeframe}: {finer[-1]}}}"
+                if finer
+                else ""
+            )
             raise ConfigurationError(
                 f"source '{self.key}': {instrument.symbol}: "
-                f"{unknown('timeframe', timeframe, allowed)}{hint if finer else ''}"
+                f"{unknown('timeframe', timeframe, allowed)}{hint}"
             )
 
     def vendor_symbol(self, instrument: Instrument, usual: str) -> str:

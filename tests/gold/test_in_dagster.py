@@ -106,6 +106,7 @@ def assert_same_bits(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     assert not wrong.any(), list(found.columns[wrong.any(axis=0)])
 
 
+@pytest.mark.slow
 def test_minutes_that_come_in_yield_what_all_at_once_would(
     lab: Lab,
     make_lab: Callable[..., Lab],

@@ -63,6 +63,7 @@ def test_a_shifted_buffer_forgets_nothing(monkeypatch):
     advance(live, 9_000, 9_150)  # shifted at rows 9,040, 9,080 and 9,120
 
 
+@pytest.mark.slow
 def test_a_long_history_is_cut_to_what_counts():
     live = LiveFeatures(until(11_300))
     assert live.state()["minute"].shape == (9_000,)

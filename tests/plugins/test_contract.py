@@ -17,11 +17,16 @@ QUICK_ALPHAS = {
     f"alpha101.alpha{number:03d}" for number in (1, 13, 29, 30, 36, 48, 50, 56, 63, 73, 88, 98)
 }
 """Of the 101 of one implementation: all operators, all stand-ins, the longest look-back."""
+# The whole of gold is its families, which are tried one by one.
+SLOW = {
+    *(f"alpha101.alpha{number:03d}" for number in range(1, 102)),
+    "gold.features107",
+} - QUICK_ALPHAS
 PLUGINS = [
     pytest.param(
         registry.kind,
         key,
-        marks=[pytest.mark.slow] * (key.startswith("alpha101.") and key not in QUICK_ALPHAS),
+        marks=[pytest.mark.slow] * (key in SLOW),
     )
     for registry in ALL
     for key in registry.keys()  # noqa: SIM118

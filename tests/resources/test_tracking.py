@@ -503,6 +503,8 @@ def test_a_catalog_of_the_first_release_is_brought_up_to_date(
         "market_data_revisions",
         "enrichment_compute_log",
         "enrichment_fetch_log",
+        "feature_quality_reports",
+        "feature_quality",
     )
     with sqlite3.connect(file) as connection:
         for name in new:

@@ -61,8 +61,7 @@ def test_the_gold_features_have_the_same_formula(name: str) -> None:
     bars = sample_bars(n=900)
     bars.index = pd.date_range("2024-01-01", periods=900, freq="min", tz="UTC", name="timestamp")
     gold = registry.features.create("gold.alpha101")
-    columns = {f"xau_{column}": bars[column] for column in bars}
-    theirs = gold.compute(pd.DataFrame(columns).loc[:, list(gold.reads)])[name]
+    theirs = gold.compute(bars.loc[:, list(gold.columns)])[name]
     ours = registry.features.create(f"alpha101.{name}").compute(bars)[name]
     np.testing.assert_array_equal(ours.isna(), theirs.isna())
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
