@@ -306,10 +306,12 @@ def _model(project: Project, name: str) -> Task:
     models_key, predictions_key = f"models/{name}", f"predictions/{name}"
 
     def compute(job: Job) -> Mapping[str, Product]:
-        X = pd.concat([job.frames[f"features/{feature}"] for feature in features], axis=1).loc[
-            :, columns
-        ]
-        y = get_label(item.label)(column(job.frames[ENRICHED], "close"), item.horizon)
+        # A feature that joins other instruments lacks the bars that one of them lacks. What is left
+        # lies no denser than the bars, so a gap in its rows is at least that gap in bars.
+        frames = [job.frames[f"features/{feature}"] for feature in features]
+        X = pd.concat(frames, axis=1, join="inner").loc[:, columns]
+        label = get_label(item.label)(column(job.frames[ENRICHED], "close"), item.horizon)
+        y = label.loc[X.index]
         result = walk_forward(
             lambda seed: plugin_type(seed=seed, **item.params),
             X,

@@ -290,3 +290,40 @@ attributes: {name: trend, universe: [AAA, BBB], timeframe: 1h, signal: quantile}
     lab = make_lab(yaml_text=text, timeframes=("1h", "1d"), rows=30)
     with pytest.raises(ConfigurationError, match=r"field 'universe'.*symbol of its signal 'BBB'"):
         lab.definitions()
+
+
+def test_a_model_learns_from_the_bars_that_all_its_features_have(
+    make_lab: Callable[..., Lab],
+) -> None:
+    text = (
+        SPREAD
+        + """---
+type: hf_assets.Feature
+attributes: {name: rsi_14, plugin: technical.rsi, symbols: [AAA]}
+---
+type: hf_assets.Model
+attributes: {name: forest, plugin: ml.random_forest, params: {n_estimators: 3, max_depth: 2},
+  features: [spread, rsi_14], horizon: 2, min_train: 100, refit_every: 200}
+---
+type: hf_assets.Signal
+attributes: {name: quantile, plugin: signal.threshold, model: forest,
+  params: {window: 60, min_history: 20}}
+---
+type: hf_assets.Strategy
+attributes: {name: trend, universe: [AAA], timeframe: 1h, signal: quantile}
+"""
+    )
+    lab = make_lab(yaml_text=text, timeframes=("1h",), rows=900)
+    gapped(lab, "BBB", seed=1)
+    lab.run()
+    spread = lab.store.read(lab.head("features/spread", "AAA|1h"))
+    predictions = lab.store.read(lab.head("predictions/forest", "AAA|1h"))
+    assert predictions.index.equals(spread.index)
+    # The label is that of the bars, not of the rows that the join left: it ends two hours later.
+    bars_close = close(lab, "AAA")
+    before_the_gap = spread.index[299]
+    place = bars_close.index.get_loc(before_the_gap)
+    expected = bars_close.iloc[place + 2] / bars_close.iloc[place] - 1.0  # pyright: ignore[reportOperatorIssue]
+    assert predictions["label"][before_the_gap] == pytest.approx(expected)
+    equity = lab.store.read(lab.head("backtests/trend", "AAA|1h"))
+    assert len(equity) > len(predictions.loc[equity.index[0] :])
