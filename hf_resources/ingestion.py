@@ -545,9 +545,8 @@ def _contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
 
 
 def _raw_contents(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    """What raw rows say, but for whether they are final: known ones are."""
-    names = [name for name in frame.columns if name != "is_final"]
-    return _tuples([frame.index.to_series(), *(frame[name] for name in names)])
+    """What raw rows say, that of being final included: a bar that was does not cease to be."""
+    return _tuples([frame.index.to_series(), *(frame[name] for name in frame.columns)])
 
 
 def _tuples(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:

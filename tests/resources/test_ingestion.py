@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hf_plugins.bar_quality import CHECKS, QualityPolicy
@@ -554,6 +554,7 @@ def test_nothing_is_lost_over_several_ingestions(
     row=st.integers(190, 198),
     whole=st.booleans(),
 )
+@example(way="bar not closed", row=190, whole=True)
 def test_a_row_resent_faulty_does_not_replace_the_good_one(
     shared_store: DatasetStore, real_bars: Any, way: str, row: int, whole: bool
 ):
