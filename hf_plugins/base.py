@@ -69,14 +69,20 @@ class Side:
     closed; null before the first). A row is known when its own bar has closed, ``lag_minutes``
     later where a source is late.
 
+    The rows of a side table (news, filings, releases) are no bars: each is known from its time
+    stamp on. They are joined ``asof``, or by what became known since the row before closed:
+    ``count`` and ``sum`` of the values that are not null.
+
     Attributes:
         prefix: of the columns; letters, digits and underscores.
         columns: to read.
         symbol: whose; None for the partition's own.
         timeframe: of the rows; None for the partition's own. A coarser one is joined ``asof``.
         feature: name of the feature, as in YAML, that is read; empty for enriched bars.
-        join: ``inner`` or ``asof``.
-        lag_minutes: time after the close at which a row can be had.
+        table: name of the side table, as in YAML, that is read; empty for bars and features.
+        join: ``inner``, ``asof``, or of a table ``sum`` or ``count``.
+        lag_minutes: time after the close, or after its time stamp, at which a row can be had.
+        made_by: key of the plugin that must have made the table; empty where any may have.
     """
 
     prefix: str
@@ -84,8 +90,10 @@ class Side:
     symbol: str | None = None
     timeframe: str | None = None
     feature: str = ""
-    join: Literal["inner", "asof"] = "asof"
+    table: str = ""
+    join: Literal["inner", "asof", "sum", "count"] = "asof"
     lag_minutes: int = 0
+    made_by: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

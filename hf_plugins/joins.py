@@ -8,14 +8,17 @@ when that bar closed, or not at all. Which rows a feature wants is declared by i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 import pandas as pd
 
 from hf_plugins.base import Side
 from hf_plugins.errors import DataError
-from hf_plugins.timeframes import duration
+from hf_plugins.timeframes import EVENT, duration
+
+WINDOWED: Final = ("sum", "count")
+"""Joins that look at what became known since the row before closed, not at the last row alone."""
 
 
 def known_at(index: pd.DatetimeIndex, timeframe: str, lag_minutes: int = 0) -> np.ndarray:
@@ -24,47 +27,102 @@ def known_at(index: pd.DatetimeIndex, timeframe: str, lag_minutes: int = 0) -> n
     return (index.as_unit("ns") + lag).asi8
 
 
-def joined(own: pd.DataFrame, sides: Mapping[Side, pd.DataFrame], timeframe: str) -> pd.DataFrame:
+def joined(
+    own: pd.DataFrame,
+    sides: Mapping[Side, pd.DataFrame],
+    timeframe: str,
+    closes: np.ndarray | None = None,
+) -> pd.DataFrame:
     """The frame that a feature reads: its own bars, and beside them what it declares.
 
     Args:
         own: bars of the partition, indexed by UTC open time, strictly increasing.
-        sides: the rows of each side, indexed by the UTC open time of their bars, with the columns
-            that the side names; in the order in which their columns are to follow.
+        sides: the rows of each side, indexed by the UTC open time of their bars (those of a table
+            by the instant at which they are known), with the columns that the side names; in the
+            order in which their columns are to follow.
         timeframe: of the own bars.
+        closes: when trading in each own bar ended, UTC nanoseconds, shape (n_bars,): what a table
+            says later, after hours, counts for the next bar. None: at ``timestamp + timeframe``.
 
     Returns:
         The rows of ``own``, without those for which an inner side has none; the columns of ``own``
-        and then :attr:`Side.names` of each side, float64, null where nothing was known.
+        and then :attr:`Side.names` of each side, float64, null where nothing was known. For the
+        first row, ``sum`` and ``count`` go back one timeframe; where no row of a table was known
+        yet they are null, later a count is 0 and a sum null if there was nothing to add.
 
     Raises:
-        DataError: an inner side has another timeframe, or a lag: such rows are never those of the
-            same close.
+        DataError: an inner side has another timeframe, or a lag, or is a table: such rows are never
+            those of the same close; a sum or count of what is no table.
     """
     index = cast(pd.DatetimeIndex, own.index)
     for side, frame in sides.items():
+        _check(side, timeframe)
         if side.join == "inner":
-            if (side.timeframe or timeframe) != timeframe or side.lag_minutes:
-                raise DataError(
-                    f"the side '{side.prefix}' is joined inner, which needs rows of {timeframe} "
-                    "that are known at the close; join it asof"
-                )
             index = cast(pd.DatetimeIndex, index.intersection(frame.index))
     kept = own if len(index) == len(own) else own.loc[index]
-    closes = known_at(index, timeframe)
+    slots = known_at(index, timeframe)
+    if closes is None:
+        ends = slots
+    else:
+        ends = closes if kept is own else closes[own.index.get_indexer(index)]
     values: dict[str, np.ndarray] = {}
     for side, frame in sides.items():
         rows = cast(pd.DatetimeIndex, frame.index)
+        columns = {
+            name: frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            for column, name in zip(side.columns, side.names, strict=True)
+        }
         if side.join == "inner":
             place = rows.get_indexer(index)
-        else:
-            known = known_at(rows, side.timeframe or timeframe, side.lag_minutes)
-            place = np.searchsorted(known, closes, side="right") - 1
-        for column, name in zip(side.columns, side.names, strict=True):
-            found = np.full(len(index), np.nan)
-            given = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-            found[place >= 0] = given[place[place >= 0]]
-            values[name] = found
+            values |= {name: _at(place, given) for name, given in columns.items()}
+            continue
+        of = EVENT if side.table else side.timeframe or timeframe
+        known = known_at(rows, of, side.lag_minutes)
+        place = np.searchsorted(known, ends if side.table else slots, side="right")
+        if side.join == "asof":
+            values |= {name: _at(place - 1, given) for name, given in columns.items()}
+            continue
+        length = pd.Timedelta(duration(timeframe)).value
+        before = np.searchsorted(known, ends[:1] - length, side="right")
+        since = np.concatenate([before, place])[: len(place)]
+        for name, given in columns.items():
+            values[name] = _between(since, place, given, side.join)
     if not values:
         return kept
     return pd.concat([kept, pd.DataFrame(values, index=index)], axis=1)
+
+
+def _check(side: Side, timeframe: str) -> None:
+    if side.join == "inner" and (
+        side.table or (side.timeframe or timeframe) != timeframe or side.lag_minutes
+    ):
+        raise DataError(
+            f"the side '{side.prefix}' is joined inner, which needs rows of {timeframe} "
+            "that are known at the close; join it asof"
+        )
+    if side.join in WINDOWED and not side.table:
+        raise DataError(
+            f"the side '{side.prefix}' is joined by {side.join}, which needs a side table; join it "
+            "asof or inner"
+        )
+
+
+def _at(place: np.ndarray, given: np.ndarray) -> np.ndarray:
+    found = np.full(len(place), np.nan)
+    found[place >= 0] = given[place[place >= 0]]
+    return found
+
+
+def _between(since: np.ndarray, until: np.ndarray, given: np.ndarray, join: str) -> np.ndarray:
+    """Of the rows ``[since, until)`` for each bar: how many are not null, or their sum."""
+    bar = np.repeat(np.arange(len(until)), until - since)
+    rows = given[since[0] : until[-1]] if len(until) else given[:0]
+    there = ~np.isnan(rows)
+    count = np.bincount(bar[there], minlength=len(until)).astype(np.float64)
+    if join == "count":
+        count[until == 0] = np.nan  # whether there was anything before the table begins is unknown
+        return count
+    # Added one by one in order of time: a tail has the bits of the whole.
+    total = np.bincount(bar[there], weights=rows[there], minlength=len(until)).astype(np.float64)
+    total[count == 0] = np.nan
+    return total

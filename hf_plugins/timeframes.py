@@ -21,17 +21,22 @@ DURATIONS: Final[dict[str, timedelta]] = {
     "1d": timedelta(days=1),
 }
 
+EVENT: Final = "event"
+"""Timeframe of the rows of side tables: instants, which are known at their time stamp."""
+
 # Days in a year, each of 24 hours.
 _CONTINUOUS: Final = {"24/7": 365, "24/5": 260}
 _SESSIONS: Final = 252  # the convention for exchanges
 
 
 def duration(timeframe: str) -> timedelta:
-    """Length of one bar.
+    """Length of one bar; nothing for an :data:`EVENT`.
 
     Raises:
         ConfigurationError: the timeframe is not one of :data:`DURATIONS`.
     """
+    if timeframe == EVENT:
+        return timedelta(0)
     try:
         return DURATIONS[timeframe]
     except KeyError:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import DataError
-from hf_plugins.timeframes import duration
+from hf_plugins.timeframes import EVENT, duration
 from hf_plugins.versioning import combine_digests, frame_digests
 
 Period = Literal["month", "quarter", "year", "decade", "century"]
@@ -30,6 +30,7 @@ PERIODS: Final[dict[str, Period]] = {
     "1h": "year",
     "4h": "decade",
     "1d": "century",
+    EVENT: "year",
 }
 
 

@@ -79,3 +79,80 @@ def test_the_future_of_a_side_changes_nothing(own: list[int], side: list[int], c
     known = beside.loc[beside.index + pd.Timedelta(minutes=1) <= close]
     seen = joined(bars.loc[bars.index < close], {asof: known}, "1m")
     pd.testing.assert_frame_equal(whole.iloc[: len(seen)], seen)
+
+
+def events(seconds: list[int], values: list[float]) -> pd.DataFrame:
+    index = pd.DatetimeIndex(pd.to_datetime(seconds, unit="s", utc=True), name="timestamp")
+    return pd.DataFrame({"score": values}, index=index)
+
+
+NEWS = (
+    Side("last", ("score",), table="news"),
+    Side("sum", ("score",), table="news", join="sum"),
+    Side("n", ("score",), table="news", join="count"),
+)
+
+
+def test_what_is_said_between_two_closes_counts_for_the_later_bar() -> None:
+    own = rows([10, 11, 15])  # known at 660, 720 and 960 seconds
+    news = events([600, 660, 661, 720, 800, 961], [1.0, 2.0, 4.0, np.nan, 8.0, 16.0])
+    found = joined(own, dict.fromkeys(NEWS, news), "1m")
+    assert found["n_score"].tolist() == [1, 1, 1]
+    assert found["sum_score"].tolist() == [2, 4, 8]
+    assert found["last_score"].iloc[[0, 2]].tolist() == [2, 8]
+    assert np.isnan(found["last_score"].iloc[1])  # the last row said nothing of it
+
+
+def test_nothing_said_is_no_sum_and_before_the_table_begins_no_count() -> None:
+    found = joined(rows([1, 2, 3]), dict.fromkeys(NEWS, events([150], [5.0])), "1m")
+    assert found["n_score"].isna().tolist() == [True, False, False]
+    assert found["n_score"].iloc[1:].tolist() == [1, 0]
+    assert found["sum_score"].isna().tolist() == [True, False, True]
+
+
+def test_after_hours_counts_for_the_next_bar() -> None:
+    own = rows([0, 1], timeframe=24 * 60)
+    closes = pd.to_datetime(["1970-01-01 21:00", "1970-01-02 21:00"]).as_unit("ns").asi8
+    news = events([20 * 3600, 22 * 3600], [1.0, 2.0])
+    by_slot = joined(own, dict.fromkeys(NEWS, news), "1d")
+    by_session = joined(own, dict.fromkeys(NEWS, news), "1d", closes)
+    assert by_slot["n_score"].tolist() == [2, 0]
+    assert by_session["sum_score"].tolist() == [1, 2]
+    assert by_session["last_score"].tolist() == [1, 2]
+
+
+def test_only_a_table_is_summed() -> None:
+    with pytest.raises(DataError, match="needs a side table"):
+        joined(rows([1]), {Side("peer", ("close",), join="sum"): rows([1])}, "1m")
+    with pytest.raises(DataError, match="join it asof"):
+        joined(rows([1]), {Side("n", ("score",), table="n", join="inner"): rows([1])}, "1m")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    minutes,
+    st.lists(st.integers(0, 12_000), min_size=1, max_size=60, unique=True).map(sorted),
+    st.integers(0, 3),
+    st.data(),
+)
+def test_each_row_counts_once_and_a_tail_has_the_bits_of_the_whole(
+    own: list[int], said: list[int], lag: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(len(said))
+    news = events(said, list(rng.normal(size=len(said))))
+    sides = [
+        Side(kind, ("score",), table="news", join=kind, lag_minutes=lag)  # type: ignore[arg-type]
+        for kind in ("sum", "count")
+    ]
+    bars = rows(own)
+    found = joined(bars, dict.fromkeys(sides, news), "1m")
+    closes = np.array(own) * 60 + 60
+    since = np.concatenate([closes[:1] - 60, closes[:-1]])
+    known = np.array(said) + lag * 60
+    inside = [(known > a) & (known <= b) for a, b in zip(since, closes, strict=True)]
+    begun = closes >= known[0]
+    expected = [float(each.sum()) if ok else np.nan for each, ok in zip(inside, begun, strict=True)]
+    np.testing.assert_array_equal(found["count_score"], expected)
+    cut = data.draw(st.integers(0, len(own) - 1))
+    tail = joined(bars.iloc[cut:], dict.fromkeys(sides, news), "1m")
+    pd.testing.assert_frame_equal(tail.iloc[1:], found.iloc[cut + 1 :], check_exact=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_plugins.timeframes import DURATIONS
+from hf_plugins.timeframes import DURATIONS, EVENT
 from hf_plugins.versioning import frame_digests
 from hf_resources.chunks import (
     PERIODS,
@@ -43,7 +43,7 @@ def test_chunks_end_where_the_calendar_says(timeframe: str, labels: list[str]) -
 
 
 def test_every_timeframe_has_a_period_and_no_other_is_accepted() -> None:
-    assert set(PERIODS) == set(DURATIONS)
+    assert set(PERIODS) == {*DURATIONS, EVENT}
     with pytest.raises(ConfigurationError, match="unknown timeframe '2h'"):
         split(samples.frame(2), "2h")
 
