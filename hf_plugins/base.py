@@ -1,4 +1,4 @@
-"""The contracts of the four kinds of plugin.
+"""The contracts of the five kinds of plugin.
 
 A plugin is a pure, deterministic function of data frames and typed parameters. It declares what it
 reads, what it yields, how far it looks back and which libraries its numbers depend on; the platform
@@ -12,10 +12,10 @@ Frames at this border are pandas, indexed by the UTC open time of the bar (``Dat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, cast
 
 import pandas as pd
 from pydantic import BaseModel as PydanticModel
@@ -102,7 +102,7 @@ class Side:
 
 
 class Plugin(ABC):  # noqa: B024  (its subclasses are the contracts)
-    """What all four kinds share: a key, typed parameters and declared libraries."""
+    """What all kinds share: a key, typed parameters and declared libraries."""
 
     key: ClassVar[str] = ""
     """Set by the registry at registration."""
@@ -191,6 +191,56 @@ class BaseFeature(Plugin):
             None.
         """
         raise NotImplementedError(f"{type(self).__name__} carries no state")
+
+
+SENTIMENT: Final = ("positive", "negative", "neutral", "sentiment", "uncertainty")
+"""What a scorer says of a text: three shares that add up to 1, ``sentiment`` = positive - negative
+in [-1, 1], and ``uncertainty``, the entropy of the shares over its maximum ln 3, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a scorer needs beside its code: word lists, weights. The platform fetches it.
+
+    Attributes:
+        location: name of a model on the Hugging Face hub where there is a ``revision``, else a
+            local file or folder, whose content is then part of the identity.
+        revision: full commit of the hub's repository, so that the same name never means other
+            weights; empty for what is local.
+    """
+
+    location: str
+    revision: str = ""
+
+
+class BaseScorer(Plugin):
+    """What a text says, as numbers: each text by itself, so that none is ever scored twice."""
+
+    @property
+    def material(self) -> Material | None:
+        """What :meth:`load` needs; None where the code is all."""
+        return None
+
+    def load(self, path: Path) -> None:
+        """Get ready from the material's file or folder.
+
+        Raises:
+            DataError: it is not what this scorer can read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs no material")
+
+    @abstractmethod
+    def score(self, texts: Sequence[str]) -> pd.DataFrame:
+        """Score texts.
+
+        Args:
+            texts: n_texts of any length, none of them blank. What is too long for the scorer is
+                cut at its end.
+
+        Returns:
+            shape (n_texts, 5), float64 columns :data:`SENTIMENT`, one row for each text in order.
+            A row depends on its own text alone, whatever the others are.
+        """
 
 
 class BaseModel(Plugin):

@@ -18,6 +18,7 @@ from hf_plugins.base import (
     BaseBacktestEngine,
     BaseFeature,
     BaseModel,
+    BaseScorer,
     BaseSignalGenerator,
     Plugin,
 )
@@ -123,6 +124,7 @@ def _place(cls: type) -> str:
 features: PluginRegistry[BaseFeature] = PluginRegistry(
     "feature", BaseFeature, "hf_plugins.features"
 )
+scorers: PluginRegistry[BaseScorer] = PluginRegistry("scorer", BaseScorer, "hf_plugins.scorers")
 models: PluginRegistry[BaseModel] = PluginRegistry("model", BaseModel, "hf_plugins.models")
 signals: PluginRegistry[BaseSignalGenerator] = PluginRegistry(
     "signal", BaseSignalGenerator, "hf_plugins.signals"
