@@ -39,9 +39,9 @@ from hf_resources.chunks import Staged
 from hf_resources.datasets import Dataset
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import RAW_COLUMNS, Source
-from hf_resources.sources.canonical import ADJUSTMENT, rounded_bars
 from hf_resources.sources.paging import instant
 from hf_resources.sources.remarks import gathered
+from hf_resources.sources.rounding import ADJUSTMENT, rounded_bars
 from hf_resources.spool import Spool
 from hf_resources.store import DatasetStore
 
@@ -345,14 +345,17 @@ class _Merge:
     def _rest(self, known: pd.DataFrame, frame: pd.DataFrame, quality: BarQuality) -> pd.DataFrame:
         """Known bars, as raw rows at the precision of now, that no fetched bar takes the place of.
 
-        One that came again, and was refused, is told by the row that came.
+        One that came again, and was refused for what it says, is told by the row that came. One
+        that only came out of order stands.
         """
         rest = known.loc[~known.index.isin(quality.kept.index), list(RAW_COLUMNS)]
         # A factor that the source does not give is derived from the others afterwards.
         optional = {ADJUSTMENT, "is_final"} - {*frame.columns}
         rest = rest.drop(columns=sorted(optional))
         rest = rounded_bars(rest, self.instrument, self.instrument.symbol)
-        refused = frame.loc[frame.index.isin(rest.index)]
+        aside = quality.quarantined
+        wrong = aside.index[~aside["is_validated"].to_numpy("bool")]
+        refused = frame.loc[frame.index.isin(rest.index.intersection(wrong))]
         told = set(_raw_contents(refused.reindex(columns=rest.columns)))
         again = np.array([row in told for row in _raw_contents(rest)], dtype=bool)
         return rest.loc[~again]

@@ -43,17 +43,6 @@ def log_return_since(times: np.ndarray, close: np.ndarray, lag: int, tolerance: 
 
 
 @njit(cache=True)
-def log_returns(close: np.ndarray) -> np.ndarray:
-    """Log return from row to row; NaN in the first and where a close is not a positive number."""
-    values = np.full(close.size, np.nan)
-    for row in range(1, close.size):
-        now, then = close[row], close[row - 1]
-        if 0.0 < now < np.inf and 0.0 < then < np.inf:
-            values[row] = np.log(now / then)
-    return values
-
-
-@njit(cache=True)
 def trailing_deviation(values: np.ndarray, window: int) -> np.ndarray:
     """Sample deviation of the last ``window`` values, the current one included, in two passes.
 

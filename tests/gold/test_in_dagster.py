@@ -183,7 +183,7 @@ def test_the_generator_is_a_source_that_needs_nothing() -> None:
     for symbol, frame in drawn.items():
         instrument = Instrument(symbol, "index", "24/5", 4, 0)
         assert source.timeframes(instrument) == ("1m",)
-        bars = source.bars(instrument, "1m")
+        bars = source.fetch(instrument, "1m")
         assert bars.index.equals(frame.index)
         np.testing.assert_array_equal(bars.loc[:, list(frame)], frame)
         later = source.fetch(instrument, "1m", start=frame.index[50], end=frame.index[60])

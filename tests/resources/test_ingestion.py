@@ -555,6 +555,7 @@ def test_nothing_is_lost_over_several_ingestions(
     whole=st.booleans(),
 )
 @example(way="bar not closed", row=190, whole=True)
+@example(way="rows swapped", row=190, whole=True)
 def test_a_row_resent_faulty_does_not_replace_the_good_one(
     shared_store: DatasetStore, real_bars: Any, way: str, row: int, whole: bool
 ):

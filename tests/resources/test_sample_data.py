@@ -13,6 +13,7 @@ import pytest
 from hf_plugins.market_data import adjusted_bars
 from hf_resources.instruments import Universe, load_universe
 from hf_resources.sources import create_source, source_keys
+from hf_resources.sources.rounding import rounded_bars
 from hf_resources.sources.sample_data import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +26,7 @@ def universe() -> Universe:
 
 
 def bars_of(universe: Universe, symbol: str) -> pd.DataFrame:
-    return create_source("sample").bars(universe.get(symbol), "1d")
+    return create_source("sample").fetch(universe.get(symbol), "1d")
 
 
 def test_shipped_file_equals_what_the_script_builds():
@@ -49,11 +50,13 @@ def test_shipped_universe_is_the_sample(universe: Universe):
     assert universe.timeframes == ("1d",)
 
 
-def test_bars_pass_the_contract_without_being_rounded(universe: Universe):
+def test_the_precision_of_the_universe_loses_nothing_of_the_sample(universe: Universe):
     source = create_source("sample")
     for instrument in universe.instruments:
-        bars = source.bars(instrument, "1d")
-        pd.testing.assert_frame_equal(bars, source.fetch(instrument, "1d"), check_exact=True)
+        bars = source.fetch(instrument, "1d")
+        pd.testing.assert_frame_equal(
+            rounded_bars(bars, instrument, "sample"), bars, check_exact=True
+        )
         assert bars["adjustment"].iloc[0] == 1.0
         assert np.all(np.diff(bars["adjustment"].to_numpy()) >= 0)
 

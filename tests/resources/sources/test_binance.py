@@ -16,9 +16,10 @@ import pytest
 
 from hf_plugins.errors import ConfigurationError, DataError
 from hf_resources.instruments import Instrument
-from hf_resources.sources import canonical_bars, create_source
+from hf_resources.sources import create_source
 from hf_resources.sources.http import SourceUnavailableError, TokenBucket
 from hf_resources.sources.paging import instant
+from hf_resources.sources.rounding import rounded_bars
 from tests.replay import BinanceReplay, ReplayServer, Request, server
 
 BTC = Instrument("BTCUSDT", "crypto", "24/7", 2, 5)
@@ -116,7 +117,7 @@ def test_the_rebuilt_reply_of_the_vendor_is_read(shared_data: Path):
         *("65525.01", "65775.15", "65415.02", "65472.01", "587.73145", "96638.0", "281.99495"),
         "True",
     ]
-    plain = canonical_bars(frame.iloc[:, :5], BTC, "1h", "here")
+    plain = rounded_bars(frame.iloc[:, :5], BTC, "here")
     pd.testing.assert_frame_equal(plain, frame.iloc[:, :5], check_freq=False)
 
 
