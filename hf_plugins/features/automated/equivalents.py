@@ -44,7 +44,7 @@ def change_quantiles(window: np.ndarray, settings: Sequence[Setting]) -> list[fl
         corridor = each["ql"], each["qh"]
         if corridor not in inside:
             low, high = (bounds[level] for level in corridor)
-            within = (window >= low) & (window <= high) & (low != high)
+            within = (window >= low) & (window <= high)
             inside[corridor] = changes[within[1:] & within[:-1]]
         moves = inside[corridor]
         if not len(moves):
