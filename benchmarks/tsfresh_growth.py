@@ -112,7 +112,7 @@ def extract(
 
     window = plugin.memory.lookback or 0
     long = data.reset_index().assign(id=0)
-    rolled = roll_time_series(
+    rolled: Any = roll_time_series(
         long,
         column_id="id",
         column_sort="timestamp",
