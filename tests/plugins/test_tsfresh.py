@@ -420,7 +420,7 @@ def listed(**chosen):
         (listed(quantile=[{"q": 1}, {"q": 1.0}]), "is given the same values twice"),
         (
             listed(fft_coefficient=[{"attr": "abs", "coeff": 11}]),
-            "has no value at .* on a window of 20 rows: coeff must not exceed half of the window",
+            "says nothing at .* on a window of 20 rows: coeff must not exceed half of the window",
         ),
         (
             listed(cwt_coefficients=[{"widths": [2, 5], "coeff": 0, "w": 3}]),

@@ -86,7 +86,8 @@ class Calculator:
     Attributes:
         parameters: by name; none where it has none.
         settings: those of the library's comprehensive set.
-        valued: whether a window of so many rows can have a value at a setting; else why not.
+        valued: whether windows of so many rows can have values at a setting, and not all of them
+            the same; and the rule in words.
     """
 
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
@@ -357,14 +358,14 @@ SETS: Final[Mapping[str, tuple[str, ...]]] = {
     "efficient": tuple(name for name in CALCULATORS if name not in COSTLY),
     "comprehensive": tuple(CALCULATORS),
 }
-"""Calculators by set; *minimal*, *efficient* and *comprehensive* are the library's."""
+"""Calculators by set; all but *fast* are the library's, less what is not offered."""
 
 Chosen = tuple[tuple[str, tuple[Setting, ...]], ...]
 """Calculators with their settings, in the order of the columns."""
 
 
 def of_set(name: str, window: int) -> Chosen:
-    """The calculators of a set, at the library's settings that can have a value on the window."""
+    """The calculators of a set, at the library's settings that say something on the window."""
     chosen = []
     for calculator in SETS[name]:
         line = CALCULATORS[calculator]
@@ -417,7 +418,7 @@ def _checked(calculator: str, setting: Setting, window: int) -> Setting:
     valued, rule = line.valued
     if not valued(setting, window):
         raise ConfigurationError(
-            f"calculator '{calculator}' has no value at {dict(setting)} on a window of {window} "
+            f"calculator '{calculator}' says nothing at {dict(setting)} on a window of {window} "
             f"rows: {rule}"
         )
     return setting

@@ -85,14 +85,15 @@ class Tsfresh(BaseFeature):
 
     Row t has what ``tsfresh.extract_features`` yields for rows t - window + 1 to t. ``minimal`` are
     nine moments and extremes; ``efficient`` are 71 calculators in hundreds of columns, of which
-    nine take nearly all of the time; ``fast`` is the same without those; ``comprehensive`` adds two
-    whose time grows with the square of the window. A list of one's own::
+    nine take most of the time; ``fast`` is the same without those; ``comprehensive`` adds two whose
+    time grows with the square of the window. A list of one's own::
 
         {feature_set: listed, calculators: {skewness: null, quantile: [{q: 0.1}, {q: 0.9}]}}
 
     Shape: one column a calculator and setting, ``tsfresh_{column}_{window}__{calculator}__...``, a
-    function of the parameters alone: settings that have no value on any window of this length
-    (Fourier coefficients beyond half of it) have no column in a set and are an error in a list.
+    function of the parameters alone: settings that have no value on any window of this length, or
+    always the same one (Fourier coefficients beyond half of it, peaks wider than it), have no
+    column in a set and are an error in a list.
     Not offered are ``length``, which is constant, ``query_similarity_count``, which needs a
     pattern, and ``matrix_profile``, whose library is not maintained. No calculator draws random
     numbers or looks outside its window. Units: as the library defines them.
