@@ -77,7 +77,7 @@ PUBLISHED: Final = {
 }
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
 SAMPLE: Final = 5
-TOLERANCE: Final = 1e-6
+TOLERANCE: Final = 1e-9
 """Of two numbers, as a fraction of the larger or of 1: polars runs its moving sums along."""
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -395,7 +395,8 @@ def expressions() -> list[pl.Expr]:
     middle, deviation = close.rolling_mean(20), close.rolling_std(20, ddof=0)
     lower, upper = middle - 2.0 * deviation, middle + 2.0 * deviation
     moved = change(close, 1)
-    bend = (close.shift(20) - close.shift(10)) / 10 - (close.shift(10) - close) / 10
+    # Rounded, as the feature takes what cancels but for rounding for 0.
+    bend = ((close.shift(20) - close.shift(10)) / 10 - (close.shift(10) - close) / 10).round(12)
     place = (close - low - (high - close)) / (close - low)
     named = {
         **{f"momentum_{rows}": close / close.shift(rows) - 1.0 for rows in (5, 20, 60)},
