@@ -1,0 +1,1 @@
+"""Features that a library proposes by the hundred, computed on moving windows."""
