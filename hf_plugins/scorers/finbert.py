@@ -82,8 +82,9 @@ class Finbert(BaseScorer):
 
     The shares are the softmax of the model's three outputs, in float64; which output is which tone
     is read from ``id2label`` of the model's configuration (positive, negative and neutral, in
-    whatever order and case). The model runs in float32 on the CPU, one text at a time and without
-    padding: in a batch the last bits of a text would depend on the others. A text of more than
+    whatever order and case). The model runs in float32 on the CPU, in one thread, one text at a
+    time and without padding: the last bits of a text depend neither on the others nor on the
+    number of processors. A text of more than
     ``max_tokens`` tokens is cut at its end.
 
     Weights are read from safetensors alone, for a pickle can run code.
@@ -182,17 +183,23 @@ class Finbert(BaseScorer):
             raise RuntimeError(f"the model {self._typed.model} is not loaded")
         import torch
 
-        with torch.inference_mode():
-            return sentiment_of([self._shares(text) for text in texts])
+        # The last bits of a sum depend on the number of threads that share it.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                return sentiment_of([self._shares(text) for text in texts])
+        finally:
+            torch.set_num_threads(threads)
 
     def _shares(self, text: str) -> tuple[float, ...]:
         tokens: Any = self._tokenizer(
             text, truncation=True, max_length=self._typed.max_tokens, return_tensors="pt"
         )
         outputs: torch.Tensor = self._model(**tokens).logits[0]
-        logits = outputs.to("cpu").double().numpy()[self._order]
+        logits = outputs.double().numpy()
         grown = np.exp(logits - logits.max())
-        return tuple(float(share) for share in grown / grown.sum())
+        return tuple(float(share) for share in (grown / grown.sum())[self._order])
 
     def _order_of(self, config: Any, path: Path) -> list[int]:
         """Which output is positive, which negative, which neutral."""

@@ -24,9 +24,11 @@ INTENSE: Final = 1.5
 MILD: Final = 0.5
 
 # A full stop, comma or dash ends a clause where a space follows: 1,116.10 and U.S. hold together.
-_CLAUSE: Final = re.compile(r"[.,;:!?…]+(?=\s|$)|\s[-–—]+\s|[()\"“”«»\[\]]|\n")
+_CLAUSE: Final = re.compile(r"[.,;:!?]+(?=\s|$)|\s[-\u2013\u2014]+\s|[()\"“”«»\[\]]|\n")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-_APOSTROPHES: Final = str.maketrans({"’": "'", "ʼ": "'", "‘": "'", "‐": "-", "‑": "-"})  # noqa: RUF001
+_PLAIN: Final = str.maketrans(
+    {"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u2010": "-", "\u2011": "-"}
+)
 
 
 class LexiconParams(Params):
@@ -187,7 +189,7 @@ def _tones(
 
 
 def _clauses(text: str, tones: Mapping[str, int]) -> Iterator[list[str]]:
-    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
+    plain = unicodedata.normalize("NFKC", text).translate(_PLAIN).lower()
     for clause in _CLAUSE.split(plain):
         found: list[str] = []
         for match in _WORD.findall(clause):

@@ -26,9 +26,9 @@ TEXTS: Final = (
     "1,116.10",
     "...!?",
     "  blanks \t around\nand lines within  ",
-    "Gewinnwarnung: Umsätze brechen ein – Aktie fällt um 12 %",
+    "Gewinnwarnung: Umsätze brechen ein \u2013 Aktie fällt um 12 %",
     "利益は大幅に増加した",
-    "Ｆｕｌｌ ｗｉｄｔｈ ｇｒｏｗｔｈ, zero\u200bwidth, e\u0301 and \U0001f680\U0001f4c9",
+    "\uff27\uff32\uff2f\uff37 full width, zero\u200bwidth, e\u0301 and \U0001f680\U0001f4c9",
     "<b>strong</b> & weak [UNK] [SEP] [CLS] \x00 \ufffd",
     "A record quarter. " + "Sales rose again, " * 40,
 )
@@ -156,7 +156,8 @@ def shares(case: ScorerCase) -> None:
         told = ", ".join(map(shown, given[row]))
         raise Violation(f"the shares of {TEXTS[row]!r} are {told}; they must add up to 1")
     expected = sentiment_of(given.tolist())
-    off = np.flatnonzero(~(np.abs(result - expected).to_numpy() <= _ROUNDING).all(axis=1))
+    distance = np.abs(result.to_numpy() - expected.to_numpy())
+    off = np.flatnonzero(~(distance <= _ROUNDING).all(axis=1))
     if off.size:
         row = int(off[0])
         raise Violation(
