@@ -68,9 +68,7 @@ class ScoredArticles(BaseFeature):
         """Divide the sums by the number of articles; see the class."""
         count = data[f"count_{self.scored[0]}"].to_numpy(dtype=np.float64)
         there = np.where(count > 0, count, np.nan)
-        means = [
-            data[f"sum_{name}"].to_numpy(dtype=np.float64) / there for name in self.scored
-        ]
+        means = [data[f"sum_{name}"].to_numpy(dtype=np.float64) / there for name in self.scored]
         values = np.column_stack([*means, count])
         return pd.DataFrame(values, columns=list(self.outputs), index=data.index)
 
