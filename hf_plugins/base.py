@@ -60,6 +60,9 @@ class Memory:
         return cls("cumulative", None)
 
 
+AGE: Final = "age_days"
+
+
 @dataclass(frozen=True)
 class Side:
     """What a feature reads beside the bars of its own partition, in the same frame.
@@ -71,7 +74,8 @@ class Side:
 
     The rows of a side table (news, filings, releases) are no bars: each is known from its time
     stamp on. They are joined ``asof``, or by what became known since the row before closed:
-    ``count`` and ``sum`` of the values that are not null.
+    ``count`` and ``sum`` of the values that are not null. With ``age`` there is one column more,
+    ``{prefix}_age_days``: how old the joined row was when the bar closed, in days.
 
     Attributes:
         prefix: of the columns; letters, digits and underscores.
@@ -83,6 +87,7 @@ class Side:
         join: ``inner``, ``asof``, or of a table ``sum`` or ``count``.
         lag_minutes: time after the close, or after its time stamp, at which a row can be had.
         made_by: key of the plugin that must have made the table; empty where any may have.
+        age: whether its age comes with a row that is joined ``asof``.
     """
 
     prefix: str
@@ -94,11 +99,13 @@ class Side:
     join: Literal["inner", "asof", "sum", "count"] = "asof"
     lag_minutes: int = 0
     made_by: str = ""
+    age: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the columns are called in the frame of the feature."""
-        return tuple(f"{self.prefix}_{column}" for column in self.columns)
+        names = tuple(f"{self.prefix}_{column}" for column in self.columns)
+        return (*names, f"{self.prefix}_{AGE}") if self.age else names
 
 
 class Plugin(ABC):  # noqa: B024  (its subclasses are the contracts)

@@ -19,6 +19,7 @@ from hf_plugins.timeframes import EVENT, duration
 
 WINDOWED: Final = ("sum", "count")
 """Joins that look at what became known since the row before closed, not at the last row alone."""
+_DAY: Final = pd.Timedelta(days=1).value
 
 
 def known_at(index: pd.DatetimeIndex, timeframe: str, lag_minutes: int = 0) -> np.ndarray:
@@ -52,7 +53,8 @@ def joined(
 
     Raises:
         DataError: an inner side has another timeframe, or a lag, or is a table: such rows are never
-            those of the same close; a sum or count of what is no table.
+            those of the same close; a sum or count of what is no table; an age of what is not
+            joined asof.
     """
     index = cast(pd.DatetimeIndex, own.index)
     for side, frame in sides.items():
@@ -70,7 +72,7 @@ def joined(
         rows = cast(pd.DatetimeIndex, frame.index)
         columns = {
             name: frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-            for column, name in zip(side.columns, side.names, strict=True)
+            for column, name in zip(side.columns, side.names, strict=not side.age)
         }
         if side.join == "inner":
             place = rows.get_indexer(index)
@@ -78,9 +80,12 @@ def joined(
             continue
         of = EVENT if side.table else side.timeframe or timeframe
         known = known_at(rows, of, side.lag_minutes)
-        place = np.searchsorted(known, ends if side.table else slots, side="right")
+        until = ends if side.table else slots
+        place = np.searchsorted(known, until, side="right")
         if side.join == "asof":
             values |= {name: _at(place - 1, given) for name, given in columns.items()}
+            if side.age:
+                values[side.names[-1]] = _age(place - 1, known_at(rows, of), until)
             continue
         length = pd.Timedelta(duration(timeframe)).value
         before = np.searchsorted(known, ends[:1] - length, side="right")
@@ -100,6 +105,10 @@ def _check(side: Side, timeframe: str) -> None:
             f"the side '{side.prefix}' is joined inner, which needs rows of {timeframe} "
             "that are known at the close; join it asof"
         )
+    if side.age and side.join != "asof":
+        raise DataError(
+            f"the side '{side.prefix}' is joined {side.join}, which has no age; join it asof"
+        )
     if side.join in WINDOWED and not side.table:
         raise DataError(
             f"the side '{side.prefix}' is joined by {side.join}, which needs a side table; join it "
@@ -110,6 +119,14 @@ def _check(side: Side, timeframe: str) -> None:
 def _at(place: np.ndarray, given: np.ndarray) -> np.ndarray:
     found = np.full(len(place), np.nan)
     found[place >= 0] = given[place[place >= 0]]
+    return found
+
+
+def _age(place: np.ndarray, stamps: np.ndarray, until: np.ndarray) -> np.ndarray:
+    """Days from the stamp of each joined row to the close; a lag is part of it."""
+    found = np.full(len(place), np.nan)
+    there = place >= 0
+    found[there] = (until[there] - stamps[place[there]]) / _DAY
     return found
 
 

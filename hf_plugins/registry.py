@@ -133,4 +133,4 @@ engines: PluginRegistry[BaseBacktestEngine] = PluginRegistry(
     "engine", BaseBacktestEngine, "hf_plugins.engines"
 )
 
-ALL: tuple[PluginRegistry[Any], ...] = (features, models, signals, engines)
+ALL: tuple[PluginRegistry[Any], ...] = (features, scorers, models, signals, engines)

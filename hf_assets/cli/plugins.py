@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from hf_plugins.base import Plugin
 
-KINDS = ("feature", "model", "signal", "engine")
+KINDS = ("feature", "scorer", "model", "signal", "engine")
 
 
 @click.group()
@@ -76,6 +76,8 @@ def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
         click.echo(f"{verdict} {each} {plugin.key}: {passed} of {len(report.checks)} checks")
         for check in report.failures:
             click.echo(f"     {check}")
+        if report.unverified:
+            click.echo(f"     not verified: {report.unverified}")
     verdict = f"{failed} of {len(selected)} plugins break" if failed else "every plugin keeps"
     click.echo(f"{verdict} the contract ({len(selected)} verified)")
     if failed:

@@ -26,6 +26,7 @@ from hf_plugins.base import (
     BaseBacktestEngine,
     BaseFeature,
     BaseModel,
+    BaseScorer,
     BaseSignalGenerator,
     Plugin,
 )
@@ -35,6 +36,7 @@ from hf_plugins.testing._features import FeatureCase, feature_checks
 from hf_plugins.testing._models import ModelCase, model_checks
 from hf_plugins.testing._report import Check, ContractReport
 from hf_plugins.testing._samples import SampleKind, sample_bars
+from hf_plugins.testing._scorers import ScorerCase, scorer_checks, unverified
 from hf_plugins.testing._signals import SignalCase, signal_checks
 
 __all__ = [
@@ -51,7 +53,7 @@ def verify_plugin(kind: str, key: str, /, **params: Any) -> ContractReport:
     """Run the contract suite on a registered plugin.
 
     Args:
-        kind: feature, model, signal or engine.
+        kind: feature, scorer, model, signal or engine.
         key: the plugin's key.
         **params: its parameters; defaults otherwise.
 
@@ -62,8 +64,10 @@ def verify_plugin(kind: str, key: str, /, **params: Any) -> ContractReport:
     if kind not in registries:
         raise ConfigurationError(unknown("kind of plugin", kind, registries))
     plugin = registries[kind].get(key)
-    parameters = plugin(**params).parameters()
-    return ContractReport(kind, key, parameters, tuple(contract_checks(plugin, **params)))
+    instance = plugin(**params)
+    checks = tuple(contract_checks(plugin, **params))
+    note = unverified(instance) if isinstance(instance, BaseScorer) else ""
+    return ContractReport(kind, key, instance.parameters(), checks, note)
 
 
 def contract_checks(plugin: type[Plugin], /, **params: Any) -> list[Check]:
@@ -71,6 +75,8 @@ def contract_checks(plugin: type[Plugin], /, **params: Any) -> list[Check]:
     plugin(**params)  # wrong parameters are the caller's mistake, not a finding
     if issubclass(plugin, BaseFeature):
         return feature_checks(FeatureCase(plugin, params))
+    if issubclass(plugin, BaseScorer):
+        return scorer_checks(ScorerCase(plugin, params))
     if issubclass(plugin, BaseModel):
         return model_checks(ModelCase(plugin, params))
     if issubclass(plugin, BaseSignalGenerator):
@@ -78,6 +84,6 @@ def contract_checks(plugin: type[Plugin], /, **params: Any) -> list[Check]:
     if issubclass(plugin, BaseBacktestEngine):
         return engine_checks(EngineCase(plugin, params))
     raise ConfigurationError(
-        f"{plugin.__name__} is no plugin: it derives from none of BaseFeature, BaseModel, "
-        "BaseSignalGenerator, BaseBacktestEngine"
+        f"{plugin.__name__} is no plugin: it derives from none of BaseFeature, BaseScorer, "
+        "BaseModel, BaseSignalGenerator, BaseBacktestEngine"
     )

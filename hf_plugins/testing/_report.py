@@ -28,12 +28,16 @@ class Check:
 
 @dataclass(frozen=True)
 class ContractReport:
-    """The verdict on one plugin with one set of parameters."""
+    """The verdict on one plugin with one set of parameters.
+
+    ``unverified``: what could not be tried here, and why; empty where everything was.
+    """
 
     kind: str
     key: str
     parameters: Mapping[str, Any]
     checks: tuple[Check, ...]
+    unverified: str = ""
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -50,7 +54,8 @@ class ContractReport:
         passed = len(self.checks) - len(self.failures)
         verdict = "passed" if self.ok else "FAILED"
         head = f"{self.kind} {self.key}({shown}): {verdict}, {passed} of {len(self.checks)} checks"
-        return "\n".join([head, *(f"  {check}" for check in self.checks)])
+        note = [f"  not verified: {self.unverified}"] if self.unverified else []
+        return "\n".join([head, *(f"  {check}" for check in self.checks), *note])
 
 
 def run_checks(case: C, checks: Sequence[Callable[[C], None]]) -> list[Check]:

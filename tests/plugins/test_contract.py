@@ -60,12 +60,28 @@ def test_every_registered_plugin_keeps_its_contract(kind, key):
         ),
         ("feature", "statistical.momentum", {"window": 1}),
         ("feature", "statistical.momentum", {"window": 500}),
+        ("scorer", "text.lexicon", {"words": "", "neutral_weight": 3.0}),
     ],
 )
 def test_other_parameters(kind, key, params):
     report = verify_plugin(kind, key, **params)
     assert report.ok, str(report)
     assert report.parameters == params
+
+
+@pytest.mark.parametrize(
+    ("key", "params"),
+    [
+        ("news.sentiment_momentum", {"window": 30, "min_count": 10}),
+        ("news.sentiment_divergence", {"normalise": False}),
+        ("fundamental.ratios", {"ratios": ["net_margin"]}),
+        ("fundamental.ratios", {"splits": "", "columns": {"equity": "book_value"}}),
+        ("macro.indicators", {"indicators": ["cpi_surprise", "pmi"], "surprise_window": 12}),
+    ],
+)
+def test_other_parameters_beside_defaults(key, params):
+    report = verify_plugin("feature", key, **params)
+    assert report.ok, str(report)
 
 
 def test_a_report_reads_as_a_verdict():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -156,3 +158,38 @@ def test_each_row_counts_once_and_a_tail_has_the_bits_of_the_whole(
     cut = data.draw(st.integers(0, len(own) - 1))
     tail = joined(bars.iloc[cut:], dict.fromkeys(sides, news), "1m")
     pd.testing.assert_frame_equal(tail.iloc[1:], found.iloc[cut + 1 :], check_exact=True)
+
+
+def test_the_age_of_what_is_joined_is_that_at_the_close() -> None:
+    stamps = pd.DatetimeIndex(
+        ["2024-01-02", "2024-01-03", "2024-01-04"], tz="UTC", name="timestamp"
+    )
+    own = pd.DataFrame({"close": 1.0}, index=stamps)
+    known = pd.DatetimeIndex(["2024-01-03 15:00"], tz="UTC", name="timestamp")
+    filings = pd.DataFrame({"equity": [5.0]}, index=known)
+    closes = pd.DatetimeIndex([f"{day:%Y-%m-%d} 21:00" for day in stamps], tz="UTC").as_unit("ns")
+    side = Side("filed", ("equity",), table="filings", age=True)
+    assert side.names == ("filed_equity", "filed_age_days")
+    found = joined(own, {side: filings}, "1d", closes.asi8)
+    np.testing.assert_array_equal(found["filed_equity"], [np.nan, 5, 5])
+    np.testing.assert_array_equal(found["filed_age_days"], [np.nan, 0.25, 1.25])
+    # A lag is part of the age; without closes a day ends with its slot.
+    late = Side("filed", ("equity",), table="filings", age=True, lag_minutes=600)
+    found = joined(own, {late: filings}, "1d", closes.asi8)
+    np.testing.assert_array_equal(found["filed_age_days"], [np.nan, np.nan, 1.25])
+    found = joined(own, {side: filings}, "1d")
+    np.testing.assert_array_equal(found["filed_age_days"], [np.nan, 0.375, 1.375])
+
+
+def test_the_age_of_a_bar_counts_from_its_close() -> None:
+    own = rows(list(range(60, 63)))
+    side = Side("hour", ("close",), timeframe="1h", age=True)
+    found = joined(own, {side: rows([0], timeframe=60)}, "1m")["hour_age_days"]
+    np.testing.assert_array_equal(found * 24 * 60, [1, 2, 3])
+
+
+@pytest.mark.parametrize("join", ["sum", "count"])
+def test_a_sum_has_no_age(join: Literal["sum", "count"]) -> None:
+    side = Side("news", ("close",), table="news", join=join, age=True)
+    with pytest.raises(DataError, match="has no age; join it asof"):
+        joined(rows([1]), {side: rows([1])}, "1m")

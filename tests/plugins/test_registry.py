@@ -71,6 +71,7 @@ def test_an_unknown_key_names_the_nearest():
 def test_modules_are_discovered():
     expected = {
         "feature": {"technical.rsi", "technical.atr", "statistical.momentum"},
+        "scorer": {"text.lexicon", "text.finbert"},
         "model": {"ml.random_forest", "ml.lightgbm"},
         "signal": {"signal.threshold"},
         "engine": {"core"},
