@@ -1,29 +1,28 @@
-"""The query client: bars, as they are now or as they were known then, and features.
-
-Frames are polars or pandas.
+"""The query client: bars and features, as they are now or as they were known then, and why.
 
 What a caller may ask, and which version of which dataset answers it, belong here. How it is read
-is in ``columnar``; the same through SQL is in ``sql``. Nothing here writes to lake or catalog.
+is in ``columnar``, what a version is in ``versions`` and ``differences``; the same through SQL is
+in ``sql``. Nothing here writes to lake or catalog.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from sqlalchemy import bindparam, select
 
 from hf_plugins.errors import ConfigurationError, DataError, listing, nearest, unknown
-from hf_plugins.timeframes import duration
-from hf_resources import columnar, parquet
+from hf_resources import arguments, columnar, parquet, versions
+from hf_resources.arguments import Engine
 from hf_resources.cache import Cache
 from hf_resources.catalog.schema import Head
 from hf_resources.chunks import Chunk
 from hf_resources.datasets import Dataset, DatasetRef
-from hf_resources.ingestion import as_of as version_as_of
-from hf_resources.ingestion import known_at
+from hf_resources.differences import Explanation, explain
+from hf_resources.point_in_time import PointInTime
 from hf_resources.queries import series
 from hf_resources.settings import Settings
 from hf_resources.store import DatasetStore
@@ -32,10 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-Engine = Literal["polars", "pandas"]
-ENGINES: Final = ("polars", "pandas")
 _T = TypeVar("_T")
-_BARS: Final = "market_data/bars"
+_SYMBOL: Final = "symbol"
 _REMEMBERED: Final = 1024
 _HEAD: Final = select(Head.dataset_id).where(
     Head.layer == bindparam("layer"),
@@ -134,11 +131,11 @@ class Client:
             DataError: an unknown symbol or column, a partition without data, an instant before the
                 first bars were known, or an object that is missing or damaged.
         """
-        _check(timeframe, start, end, engine)
-        _check_aware("as_of", as_of)
+        arguments.check_range(timeframe, start, end, engine)
+        moment = self._moment(as_of)
         ref = DatasetRef("market_data", "enriched" if enriched else "bars", symbol, timeframe)
-        dataset = self._current(ref) if as_of is None else self._as_of(ref, as_of)
-        names = _checked_columns(dataset, columns)
+        dataset = self._standing(ref, moment)
+        names = arguments.columns_of(dataset, columns)
         frame = self._rows(dataset, names, start, end)
         if engine == "polars":
             return frame
@@ -148,47 +145,54 @@ class Client:
     @overload
     def features(
         self,
-        symbol: str,
+        symbol: str | Sequence[str],
         timeframe: str,
         names: Sequence[str],
         start: datetime | None = None,
         end: datetime | None = None,
         *,
+        as_of: datetime | None = None,
         engine: Literal["polars"] = "polars",
     ) -> pl.DataFrame: ...
 
     @overload
     def features(
         self,
-        symbol: str,
+        symbol: str | Sequence[str],
         timeframe: str,
         names: Sequence[str],
         start: datetime | None = None,
         end: datetime | None = None,
         *,
+        as_of: datetime | None = None,
         engine: Literal["pandas"],
     ) -> pd.DataFrame: ...
 
     def features(
         self,
-        symbol: str,
+        symbol: str | Sequence[str],
         timeframe: str,
         names: Sequence[str],
         start: datetime | None = None,
         end: datetime | None = None,
         *,
+        as_of: datetime | None = None,
         engine: Engine = "polars",
     ) -> pl.DataFrame | pd.DataFrame:
-        """Features of one instrument beside each other, in time order.
+        """Features of one instrument, or of several, beside each other, in time order.
 
         The row of ``timestamp``, a bar's open time in UTC, is known when that bar has closed.
 
         Args:
-            symbol: of the instrument, as in the universe.
+            symbol: of the instrument, as in the universe; of a list, the rows of each stand below
+                those of the one before, and the first column is ``symbol``.
             timeframe: such as ``1d``.
             names: of features, as in YAML; all columns of each, in this order.
             start: first open time, inclusive; timezone-aware.
             end: open time to stop before; timezone-aware.
+            as_of: answer with what was known at that instant, timezone-aware: the versions that
+                were computed from the bars, and whatever else they read, as these stood then; by
+                the code that is in force now, if there are several.
             engine: as for :meth:`bars`.
 
         Returns:
@@ -196,34 +200,110 @@ class Client:
             has none, or no value.
 
         Raises:
-            ConfigurationError: an unknown timeframe or engine, a naive time, no name, one name
-                twice, or two features with a column of one name.
-            DataError: an unknown feature or symbol, a partition without data, or an object that is
-                missing or damaged.
+            ConfigurationError: an unknown timeframe or engine, a naive time, no name or symbol, one
+                of them twice, or two features with a column of one name.
+            DataError: an unknown feature or symbol, a partition without data, a feature with other
+                columns for another symbol, an instant at which nothing was known or from whose data
+                nothing was computed, or an object that is missing or damaged.
         """
-        _check(timeframe, start, end, engine)
-        datasets = {
-            name: self._current(DatasetRef("features", name, symbol, timeframe))
-            for name in _checked_features(names)
-        }
-        types: dict[str, str] = {}
-        parts: list[pl.DataFrame] = []
-        for name, dataset in datasets.items():
-            for column, dtype in dataset.columns:
-                if column in types:
-                    raise ConfigurationError(
-                        f"feature '{name}' has a column '{column}', as one before it has; ask for "
-                        "them one at a time"
-                    )
-                types[column] = dtype
-            parts.append(self._rows(dataset, _checked_columns(dataset, None), start, end))
-        frame = reduce(_beside, parts)
+        arguments.check_range(timeframe, start, end, engine)
+        moment = self._moment(as_of)
+        wanted = arguments.names_of("feature", names)
+        one = isinstance(symbol, str)
+        refs = [
+            [DatasetRef("features", name, each, timeframe) for name in wanted]
+            for each in ([symbol] if one else arguments.names_of("symbol", symbol))
+        ]
+        datasets = [[self._standing(ref, moment) for ref in row] for row in refs]
+        types = _side_by_side(datasets)
+        # A row that only another feature has is missing, which not every type can tell.
+        nullable = {"int64": "Int64", "bool": "boolean"} if len(wanted) > 1 else {}
+        dtypes = [(column, nullable.get(dtype, dtype)) for column, dtype in types.items()]
+        frames = [
+            reduce(
+                _beside,
+                (self._rows(each, arguments.columns_of(each, None), start, end) for each in row),
+            )
+            for row in datasets
+        ]
+        frame = frames[0] if one else _below(frames, [row[0].symbol for row in refs])
         if engine == "polars":
             return frame
-        # A row that only another feature has is missing, which not every type can tell.
-        nullable = {"int64": "Int64", "bool": "boolean"} if len(datasets) > 1 else {}
-        dtypes = [(column, nullable.get(dtype, dtype)) for column, dtype in types.items()]
-        return parquet.to_frame([frame.to_arrow()], dtypes)
+        return parquet.to_frame([frame.to_arrow()], dtypes if one else [(_SYMBOL, "str"), *dtypes])
+
+    def history(self, feature: str, symbol: str, timeframe: str) -> pl.DataFrame:
+        """All versions of a feature's dataset, newest first; see :data:`versions.HISTORY`.
+
+        Args:
+            feature: as in YAML; or the key of any other asset, such as ``market_data/bars``.
+            symbol: of the instrument.
+            timeframe: such as ``1d``.
+
+        Raises:
+            ConfigurationError: an unknown timeframe.
+            DataError: an unknown feature or symbol, or a partition without data.
+        """
+        head = self._current(arguments.series_of(feature, symbol, timeframe))
+        return versions.history(self.store.history(head.ref), head)
+
+    def why(
+        self,
+        feature: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        version: str | None = None,
+        before: str | None = None,
+    ) -> Explanation:
+        """Why a version was computed: what differs from the one before, down to rows of inputs.
+
+        Args:
+            feature: as for :meth:`history`.
+            symbol: of the instrument.
+            timeframe: such as ``1d``.
+            version: version hash, or its beginning; the current version by default.
+            before: of the version to compare with; that stored before ``version`` by default.
+
+        Raises:
+            ConfigurationError: an unknown timeframe.
+            DataError: an unknown feature, symbol or version, a partition without data, or an object
+                to compare that is missing or damaged.
+        """
+        head = self._current(arguments.series_of(feature, symbol, timeframe))
+        stored = self.store.history(head.ref)
+        chosen = head if version is None else versions.select(stored, version)
+        older = versions.stored_before(stored, chosen)
+        if before is not None:
+            older = versions.select(stored, before)
+        return explain(self.store, older, chosen)
+
+    def preview(
+        self,
+        feature: str,
+        symbol: str,
+        timeframe: str,
+        rows: int = 5,
+        *,
+        version: str | None = None,
+    ) -> pl.DataFrame:
+        """The first and the last rows of a feature's dataset; all of them where these meet.
+
+        Args:
+            feature: as for :meth:`history`.
+            symbol: of the instrument.
+            timeframe: such as ``1d``.
+            rows: at each end.
+            version: version hash, or its beginning; the current version by default.
+
+        Raises:
+            ConfigurationError: an unknown timeframe, or ``rows`` below 1.
+            DataError: as for :meth:`why`.
+        """
+        head = self._current(arguments.series_of(feature, symbol, timeframe))
+        chosen = head
+        if version is not None:
+            chosen = versions.select(self.store.history(head.ref), version)
+        return versions.preview(self.store, chosen, self._chunks_of(chosen), rows)
 
     def _rows(
         self,
@@ -243,31 +323,13 @@ class Client:
         found = self.store.head(ref) or self._refuse(ref)
         return _remember(self._datasets, found.id, found)
 
-    def _as_of(self, ref: DatasetRef, instant: datetime) -> Dataset:
-        raw = DatasetRef("market_data", "bars", ref.symbol, ref.timeframe)
-        versions = self.store.history(raw)
-        if not versions:
-            self._refuse(raw)
-        bars = version_as_of(versions, instant)
-        if bars is None:
-            first = min(map(known_at, versions))
-            raise DataError(
-                f"{raw}: nothing was known at {instant.isoformat()}; the first bars came at "
-                f"{first.isoformat()}"
-            )
-        return bars if ref == raw else self._made_of(bars, ref)
+    def _moment(self, as_of: datetime | None) -> PointInTime | None:
+        arguments.check_aware("as_of", as_of)
+        return None if as_of is None else PointInTime(self.store, as_of)
 
-    def _made_of(self, bars: Dataset, ref: DatasetRef) -> Dataset:
-        """The enriched bars of a version of the raw ones, by the code that is in force."""
+    def _standing(self, ref: DatasetRef, moment: PointInTime | None) -> Dataset:
         head = self._current(ref)
-        made = [each for each in self.store.history(ref) if _reads(each, bars)]
-        if not made:
-            raise DataError(
-                f"{ref}: no version was computed from the bars {bars.version_hash[:16]}, which "
-                f"came at {known_at(bars).isoformat()}; read the raw ones of that instant, or one "
-                "at which enriched bars were computed"
-            )
-        return max(made, key=lambda each: (each.code_version == head.code_version, each.id))
+        return head if moment is None else moment.version(head)
 
     def _chunks_of(self, dataset: Dataset) -> tuple[Chunk, ...]:
         if dataset.id in self._chunks:
@@ -298,43 +360,6 @@ class Client:
         )
 
 
-def bars(
-    symbol: str,
-    timeframe: str,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    *,
-    columns: Sequence[str] | None = None,
-    as_of: datetime | None = None,
-    enriched: bool = False,
-    engine: Engine = "polars",
-) -> Any:
-    """:meth:`Client.bars` of the installation that the environment names."""
-    options: dict[str, Any] = {"columns": columns, "as_of": as_of, "enriched": enriched}
-    client = _client(Settings.from_env())
-    return client.bars(symbol, timeframe, start, end, engine=engine, **options)
-
-
-def features(
-    symbol: str,
-    timeframe: str,
-    names: Sequence[str],
-    start: datetime | None = None,
-    end: datetime | None = None,
-    *,
-    engine: Engine = "polars",
-) -> Any:
-    """:meth:`Client.features` of the installation that the environment names."""
-    client = _client(Settings.from_env())
-    chosen: Any = engine
-    return client.features(symbol, timeframe, names, start, end, engine=chosen)
-
-
-@lru_cache(maxsize=8)
-def _client(settings: Settings) -> Client:
-    return Client.open(settings)
-
-
 def _remember(memory: dict[int, _T], key: int, value: _T) -> _T:
     if len(memory) >= _REMEMBERED:
         memory.clear()
@@ -350,60 +375,34 @@ def _beside(frame: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     return joined.sort(parquet.INDEX)
 
 
-def _check(timeframe: str, start: datetime | None, end: datetime | None, engine: str) -> None:
-    duration(timeframe)
-    if engine not in ENGINES:
-        raise ConfigurationError(unknown("engine", engine, ENGINES))
-    for name, moment in (("start", start), ("end", end)):
-        _check_aware(name, moment)
-    if start is not None and end is not None and end < start:
-        raise ConfigurationError(f"end {end.isoformat()} is before start {start.isoformat()}")
+def _below(frames: Sequence[pl.DataFrame], symbols: Sequence[str]) -> pl.DataFrame:
+    """Rows of all, each with its symbol."""
+    import polars as pl
+
+    marked = [
+        frame.select(pl.lit(symbol).alias(_SYMBOL), pl.all())
+        for symbol, frame in zip(symbols, frames, strict=True)
+    ]
+    return pl.concat(marked)
 
 
-def _checked_features(names: Sequence[str]) -> list[str]:
-    if isinstance(names, str):
-        raise ConfigurationError(f"names must be a list of names, not the text '{names}'")
-    if not names:
-        raise ConfigurationError("names is empty; name one feature at least")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
-        raise ConfigurationError(f"feature '{twice}' is asked for twice")
-    return list(names)
-
-
-def _check_aware(name: str, moment: object) -> None:
-    if moment is None:
-        return
-    if not isinstance(moment, datetime):
-        raise ConfigurationError(
-            f"{name} must be a timezone-aware datetime, not {type(moment).__name__} '{moment}'"
-        )
-    if moment.tzinfo is None:
-        raise ConfigurationError(
-            f"{name} {moment.isoformat()} has no time zone; add one, such as tzinfo=timezone.utc"
-        )
-
-
-def _checked_columns(dataset: Dataset, columns: Sequence[str] | None) -> list[str]:
-    known = dict(dataset.columns)
-    if columns is None:
-        return list(known)
-    if isinstance(columns, str):
-        raise ConfigurationError(f"columns must be a list of names, not the text '{columns}'")
-    names = [name for name in columns if name != parquet.INDEX]
-    for name in names:
-        if name not in known:
-            raise DataError(f"{dataset.ref}: {unknown('column', name, known)}")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigurationError(f"column '{twice}' is asked for twice")
-    return names
-
-
-def _reads(dataset: Dataset, bars: Dataset) -> bool:
-    """Whether a dataset was computed from these bars, as far as it reads them."""
-    read = dataset.identity.get("inputs", {}).get(_BARS)
-    if read is None:
-        return False
-    digests = read["columns"].items()
-    return all(bars.column_digests.get(name) == digest for name, digest in digests)
+def _side_by_side(datasets: Sequence[Sequence[Dataset]]) -> dict[str, str]:
+    """Columns of the features with their types, which must be the same for all symbols."""
+    types: dict[str, str] = {}
+    for position, dataset in enumerate(datasets[0]):
+        for row in datasets[1:]:
+            other = row[position]
+            if other.columns != dataset.columns:
+                raise DataError(
+                    f"{other.ref} has the columns {listing(map(' '.join, other.columns))} and "
+                    f"{dataset.ref.symbol} {listing(map(' '.join, dataset.columns))}; materialise "
+                    "both with the same code, or ask for them one at a time"
+                )
+        for column, dtype in dataset.columns:
+            if column in types or (column == _SYMBOL and len(datasets) > 1):
+                raise ConfigurationError(
+                    f"feature '{dataset.ref.name}' has a column '{column}', as one before it has; "
+                    "ask for them one at a time"
+                )
+            types[column] = dtype
+    return types

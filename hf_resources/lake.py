@@ -113,6 +113,11 @@ class Lake:
         except FileNotFoundError:
             raise DataError(f"object {self.uri(path)} is missing from the lake") from None
 
+    def file(self, path: str) -> Path | None:
+        """The file that an object of a local lake is; None in S3, and where there is none."""
+        file = None if self._root is None else self._root / path
+        return file if file is not None and file.is_file() else None
+
     def exists(self, path: str) -> bool:
         """Whether an object is there."""
         try:

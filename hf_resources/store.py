@@ -239,7 +239,8 @@ class DatasetStore:
         return data
 
     def _table(self, chunk: Chunk, columns: Sequence[str]) -> Any:
-        data = self.lake.get(chunk.path)
+        # A file of the local disk need not be read whole for some of its columns.
+        data = self.lake.file(chunk.path) or self.lake.get(chunk.path)
         try:
             table = parquet.decode(data, columns)
         except DataError as error:

@@ -15,10 +15,14 @@ from hf_assets.partitions import partition_key
 from hf_assets.resources import StoreResource
 from hf_assets.sweep import find_stale
 from hf_assets.tracking import SeriesState, series_states
+from hf_plugins.versioning import Identity
 from hf_resources.catalog import upgrade as upgrade_catalog
-from hf_resources.misses import explain_miss
+from hf_resources.datasets import Dataset
+from hf_resources.differences import explain, in_words, input_change
+from hf_resources.misses import changed_columns, explain_miss, explain_version
 from hf_resources.store import DatasetStore
 from hf_resources.tracking import Tracking
+from hf_resources.versions import stored_before
 
 
 @click.command()
@@ -111,7 +115,7 @@ def _freshness(state: SeriesState) -> str:
 @click.argument("symbol")
 @click.argument("timeframe")
 def why(asset: str, symbol: str, timeframe: str) -> None:
-    """Why ASSET of SYMBOL and TIMEFRAME would be computed now, and what the standing one is."""
+    """Why ASSET of SYMBOL and TIMEFRAME was computed last, and why it would be computed now."""
     session, console = Session.load(), Console()
     task = session.task(asset)
     partition = (symbol, timeframe)
@@ -124,6 +128,9 @@ def why(asset: str, symbol: str, timeframe: str) -> None:
             f"{ref}: version {standing.version_hash[:16]} generation {standing.generation}, "
             f"{standing.row_count:,} rows, computed {standing.created_at:%Y-%m-%d %H:%M} UTC"
         )
+        before = stored_before(session.store.history(ref), standing)
+        for reason in explain(session.store, before, standing).lines():
+            console.print(f"was computed: {reason}", highlight=False, soft_wrap=True)
     if task.fetch is not None:
         console.print("raw bars: known to be new or not once the source was asked")
         return
@@ -138,8 +145,21 @@ def why(asset: str, symbol: str, timeframe: str) -> None:
     if standing is not None and standing.version_hash == identity.version_hash:
         console.print("up to date: identical code, parameters and inputs")
         return
-    for reason in explain_miss(standing, identity):
+    changes = _input_changes(session.store, standing, identity) if standing is not None else {}
+    for reason in explain_miss(standing, identity, changes=changes):
         console.print(f"would be computed: {reason}")
+
+
+def _input_changes(store: DatasetStore, standing: Dataset, identity: Identity) -> dict[str, str]:
+    """How the rows of each input differ from those that the standing dataset was made of."""
+    old, new = standing.identity["inputs"], identity.explanation()["inputs"]
+    return in_words(
+        {
+            name: input_change(store, name, (standing, old[name]), (standing, new[name]))
+            for name in new
+            if name in old and changed_columns(old[name], new[name])
+        }
+    )
 
 
 @click.command()
@@ -151,9 +171,10 @@ def history(asset: str, symbol: str, timeframe: str) -> None:
     session, console = Session.load(), Console()
     task = session.task(asset)
     ref = next(ref for ref in task.refs((symbol, timeframe)) if ref.asset_key == asset)
-    headings = ("created (UTC)", "version", "generation", "rows", "range", "code version")
+    headings = ("created (UTC)", "version", "generation", "rows", "range", "code version", "why")
     table = Table(*headings, box=box.SIMPLE_HEAD)
-    for dataset in session.store.history(ref):
+    stored = session.store.history(ref)
+    for dataset in stored:
         span = (
             f"{dataset.start_date:%Y-%m-%d} to {dataset.end_date:%Y-%m-%d}"
             if dataset.start_date and dataset.end_date
@@ -166,6 +187,7 @@ def history(asset: str, symbol: str, timeframe: str) -> None:
             f"{dataset.row_count:,}",
             span,
             dataset.code_version[:12],
+            "; ".join(explain_version(stored_before(stored, dataset), dataset)),
         )
     console.print(table)
 
