@@ -17,5 +17,7 @@ from hf_assets.components import Feature as Feature  # noqa: E402
 from hf_assets.components import FeatureQuality as FeatureQuality  # noqa: E402
 from hf_assets.components import MarketData as MarketData  # noqa: E402
 from hf_assets.components import Model as Model  # noqa: E402
+from hf_assets.components import Scores as Scores  # noqa: E402
+from hf_assets.components import SideData as SideData  # noqa: E402
 from hf_assets.components import Signal as Signal  # noqa: E402
 from hf_assets.components import Strategy as Strategy  # noqa: E402

@@ -29,10 +29,12 @@ from hf_assets.sweep import sweep_definitions
 from hf_assets.tasks import Task
 from hf_assets.tracking import tracking_definitions
 from hf_plugins import registry
+from hf_plugins.base import BaseScorer
 from hf_plugins.errors import HfError
 
 KINDS: Final[Mapping[str, set[str]]] = {
     "market_data": {"parquet"},
+    "side_data": {"parquet"},
     "features": {"pandas", "parquet"},
     "quality": {"markdown", "numba"},
     "models": set(),
@@ -114,7 +116,7 @@ def partition_sets(project: Project, tasks: Iterable[Task]) -> dict[str, dg.Part
     for task in tasks:
         layer, name = task.outputs[0].layer, task.outputs[0].name
         block = covered_by(project, layer, name)
-        if layer == "reports":
+        if layer == "reports" or block.symbols == (partitions.WHOLE_UNIVERSE,):
             chosen = partitions.by_timeframe(block.timeframes)
         else:
             # One object for equal blocks: partitions of a large universe are not listed again.
@@ -127,6 +129,8 @@ def covered_by(project: Project, layer: str, name: str) -> Coverage:
     """Which symbols and timeframes an asset covers."""
     if layer == "market_data":
         return coverage.whole(project.universe)
+    if layer == "side_data":
+        return coverage.of_table(project.universe, project.tables[name])
     if layer in ("backtests", "reports"):
         item = project.strategies[name][0].item
         return coverage.whole(project.universe).within(item.universe, [item.timeframe])
@@ -137,7 +141,7 @@ def covered_by(project: Project, layer: str, name: str) -> Coverage:
         features = project.quality[name][0].item.features
     elif layer != "features":
         features = project.models[name][0].item.features
-    return coverage.of_features(project.universe, project.features, features)
+    return coverage.of_features(project.universe, project.tables, project.features, features)
 
 
 def _spec(
@@ -200,6 +204,8 @@ def _mapping(
     if task.symbols:
         return partitions.ALL_SYMBOLS
     parent = covered[key.to_user_string()]
+    if not isinstance(parent, dg.MultiPartitionsDefinition):
+        return partitions.SAME if parent == child else partitions.EVERYTHING
     sides = [(used.symbol, used.timeframe) for used in task.inputs if used.asset_key == key]
     if any(any(side) for side in sides):
         blocks = cast(list[dg.MultiPartitionsDefinition], [child, parent])
@@ -241,6 +247,9 @@ def _origins(project: Project) -> dict[str, tuple[ItemComponent, Any]]:
         "market_data/quarantine": (project.market_data[DEFAULT_SOURCE], None),
         "market_data/enriched": (project.market_data[DEFAULT_SOURCE], None),
     }
+    for name, table in project.tables.items():
+        scorer = table.maker if isinstance(table.maker, BaseScorer) else None
+        found[f"side_data/{name}"] = (table.component, scorer)
     for name, (component, plugin) in project.features.items():
         found[f"features/{name}"] = (component, plugin)
     for name, (component, _) in project.quality.items():

@@ -22,6 +22,8 @@ from hf_assets.items import (
     Item,
     MarketDataItem,
     ModelItem,
+    ScoresItem,
+    SideDataItem,
     SignalItem,
     StrategyItem,
 )
@@ -111,6 +113,28 @@ class MarketData(ItemComponent):
         if self.item.name != DEFAULT_SOURCE:
             return []
         return [dg.AssetKey(["market_data", name]) for name in ("bars", "quarantine", "enriched")]
+
+
+class SideData(ItemComponent):
+    """A side table: news, filings or releases, each row with the time from which it was known."""
+
+    item_type = SideDataItem
+    item: SideDataItem
+
+    def asset_keys(self) -> list[dg.AssetKey]:
+        """The table."""
+        return [dg.AssetKey(["side_data", self.item.name])]
+
+
+class Scores(ItemComponent):
+    """What a scorer says of the texts of a side table; no text is ever scored twice."""
+
+    item_type = ScoresItem
+    item: ScoresItem
+
+    def asset_keys(self) -> list[dg.AssetKey]:
+        """The table of scores."""
+        return [dg.AssetKey(["side_data", self.item.name])]
 
 
 class Feature(ItemComponent):

@@ -1,19 +1,22 @@
 """Which symbols and timeframes each declared item is computed for.
 
-A feature covers the whole universe unless it says otherwise, and no more than the features that it
-reads; a model covers what all of its features do, a signal what its model does. What the partitions
-of that look like in Dagster belongs in :mod:`hf_assets.partitions`.
+A feature covers the whole universe unless it says otherwise, and no more than the features and the
+side tables that it reads; a model covers what all of its features do, a signal what its model does.
+What the partitions of that look like in Dagster belongs in :mod:`hf_assets.partitions`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hf_assets.components import Feature
+from hf_assets.partitions import WHOLE_UNIVERSE
+from hf_assets.side_tables import SideTable
 from hf_plugins.base import BaseFeature
+from hf_plugins.timeframes import EVENT
 from hf_plugins.versioning import sha256_hex
 from hf_resources.instruments import Universe
 
@@ -52,22 +55,38 @@ def whole(universe: Universe) -> Coverage:
     return Coverage(universe.symbols, universe.timeframes)
 
 
+def of_table(universe: Universe, table: SideTable) -> Coverage:
+    """The partitions of a side table; one of the market has a single one."""
+    if table.scope == "market":
+        return Coverage((WHOLE_UNIVERSE,), (EVENT,))
+    return replace(whole(universe), timeframes=(EVENT,)).within(table.symbols, None)
+
+
 def of_features(
-    universe: Universe, features: Mapping[str, tuple[Feature, BaseFeature]], names: Iterable[str]
+    universe: Universe,
+    tables: Mapping[str, SideTable],
+    features: Mapping[str, tuple[Feature, BaseFeature]],
+    names: Iterable[str],
 ) -> Coverage:
     """What all of some features cover; features that read each other in a circle never end here."""
     found = whole(universe)
     for name in names:
         component, plugin = features[name]
         read = [side.feature for side in plugin.sides if side.feature]
-        found &= of_features(universe, features, read).within(
+        found &= of_features(universe, tables, features, read).within(
             component.item.symbols, component.item.timeframes
         )
+        for side in plugin.sides:
+            if side.table and side.symbol is None:
+                found = found.within(tables[side.table].symbols, None)
     return found
 
 
 def step_label(
-    universe: Universe, features: Mapping[str, tuple[Feature, BaseFeature]], name: str
+    universe: Universe,
+    tables: Mapping[str, SideTable],
+    features: Mapping[str, tuple[Feature, BaseFeature]],
+    name: str,
 ) -> str:
     """What tells the step of a feature from that of other features; empty for most.
 
@@ -76,15 +95,23 @@ def step_label(
     wait for each other in a circle.
     """
     plugin = features[name][1]
-    covered = of_features(universe, features, [name])
+    covered = of_features(universe, tables, features, [name])
     parts = []
     if covered != whole(universe):
         parts += [_names(covered.symbols), _names(covered.timeframes)]
     beside = sorted(
-        {each for side in plugin.sides for each in (side.symbol, side.timeframe) if each}
+        {
+            each
+            for side in plugin.sides
+            for each in (side.symbol, side.timeframe)
+            if each and not side.table
+        }
     )
     if beside:
         parts += ["with", _names(beside)]
+    read = sorted({f"{side.table}_{side.symbol or ''}" for side in plugin.sides if side.table})
+    if read:
+        parts += ["beside", _names(read)]
     level = _level(features, name)
     if level > 1:
         parts.append(f"level_{level}")

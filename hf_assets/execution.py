@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
@@ -33,7 +34,7 @@ from hf_assets.tasks import (
 )
 from hf_plugins.errors import DataError, HfError
 from hf_plugins.joins import known_at
-from hf_plugins.timeframes import duration
+from hf_plugins.timeframes import EVENT, duration
 from hf_plugins.versioning import Identity, canonical_json, combine_digests
 from hf_resources.datasets import Dataset, DatasetRef, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
@@ -168,7 +169,7 @@ class _Guard:
                 hashes[partition] = task.identity(
                     partition, self._inputs(task, partition)
                 ).version_hash
-            except DataError:
+            except HfError:
                 continue  # told when the partition's turn comes
         for output in task.outputs:
             self._found[f"{output.layer}/{output.name}"] = self.store.lookup_many(
@@ -317,7 +318,7 @@ class _Guard:
             log = self.context.log.info
             rows = max((len(frame) for frame in frames.values()), default=0)
             after = base.end_date if base else None
-            job = Job(*partition, work.identity, frames, work.inputs, log, state, after)
+            job = Job(*partition, work.identity, frames, work.inputs, self.store, log, state, after)
             products = task.compute(job)
         published: dict[str, Dataset] = {}
         # The first output last: while it is not published, the next run does all of it again.
@@ -369,7 +370,7 @@ class _Guard:
         """Whether rows were appended beside that were known to bars that stand already."""
         if head.end_date is None:
             return True
-        closed = head.end_date + duration(work.partition[1])
+        last = pd.DatetimeIndex([head.end_date])
         for frame_key, used, parent in work.task.parents(work.partition):
             name = work.task.input_name(frame_key)
             if used.join != "asof" or not work.grown[name]:
@@ -378,9 +379,16 @@ class _Guard:
             before = self.store.lookup(DatasetRef(used.layer, used.name, *parent), version)
             if before is None or before.end_date is None:
                 return True
-            # The next row opens a bar after the last one at the earliest.
-            earliest = before.end_date + 2 * duration(parent[1])
-            if earliest + timedelta(minutes=used.lags[0]) <= closed:
+            if parent[1] == EVENT:
+                rows = self.store.read(work.inputs[frame_key], [], start=_after(before.end_date))
+                known = known_at(cast(pd.DatetimeIndex, rows.index[:1]), EVENT, used.lags[0])
+                closed = _closes(work.task, work.partition, last)
+            else:
+                # The next row opens a bar after the last one at the earliest.
+                next_opens = pd.DatetimeIndex([before.end_date + duration(parent[1])])
+                known = known_at(next_opens, parent[1], used.lags[0])
+                closed = known_at(last, work.partition[1])
+            if known[0] <= closed[0]:
                 return True
         return False
 
@@ -419,12 +427,19 @@ class _Guard:
             rows += work.grown[work.task.input_name(frame_key)]
             return self.store.read(dataset, columns, last=rows)
         # Joined rows are not those of one input: what was looked back to is told by what stands.
-        start = cast(datetime, base.end_date) + timedelta(microseconds=1)
+        start = _after(cast(datetime, base.end_date))
         if rows:
             start = self.store.read(base, [], last=rows).index[0].to_pydatetime()
         if used.join != "asof":
             return self.store.read(dataset, columns, start=start)
         timeframe = used.parent(work.partition)[1]
+        if timeframe == EVENT:
+            # A bar ends at its label or later; a sum of the first row goes back one bar more.
+            needed = start - duration(work.partition[1]) - timedelta(minutes=used.lags[1])
+            known = self.store.read(dataset, [], end=_after(needed), last=1).index
+            return self.store.read(
+                dataset, columns, start=known[0].to_pydatetime() if len(known) else None
+            )
         frame = self.store.read(dataset, columns, start=start - ASOF_MARGIN - duration(timeframe))
         known = known_at(cast(pd.DatetimeIndex, frame.index[:1]), timeframe, used.lags[1])
         first_close = pd.Timestamp(start + duration(work.partition[1])).as_unit("ns").value
@@ -457,6 +472,15 @@ class _Guard:
             )
             for key, versions in read.items()
         ]
+
+
+def _after(moment: datetime) -> datetime:
+    return moment + timedelta(microseconds=1)
+
+
+def _closes(task: Task, partition: Partition, index: pd.DatetimeIndex) -> np.ndarray:
+    """When trading in some bars ended: as the task says, else at the end of their slots."""
+    return task.closes(partition, index) if task.closes else known_at(index, partition[1])
 
 
 def _joined(versions: Iterable[tuple[str, int | None]]) -> str:

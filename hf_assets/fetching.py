@@ -44,8 +44,11 @@ def document_of(project: Project, symbol: str) -> MarketDataItem:
     return project.market_data[name].item
 
 
-def pool_of(project: Project, symbol: str) -> Pool:
+def pool_of(project: Project, task: Task, symbol: str) -> Pool:
     """The pool in which a symbol is fetched: as its document says, else named after its source."""
+    layer, name = task.outputs[0].layer, task.outputs[0].name
+    if layer == "side_data":
+        return Pool(project.tables[name].maker.key, None)
     item = document_of(project, symbol)
     return Pool(item.pool or item.source, item.pool_limit)
 
@@ -63,7 +66,7 @@ def prepared(task: Task, project: Project, context: dg.AssetExecutionContext) ->
         whole: bool,
     ) -> Fetched:
         whole = whole or _asks_otherwise(task, partition, heads)
-        with slot(context, pool_of(project, partition[0])):
+        with slot(context, pool_of(project, task, partition[0])):
             return fetch(store, partition, heads, whole)
 
     return replace(task, fetch=pooled)

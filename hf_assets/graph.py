@@ -15,10 +15,14 @@ import numpy as np
 import pandas as pd
 
 from hf_assets import coverage, reports, tracking
+from hf_assets.partitions import WHOLE_UNIVERSE
 from hf_assets.project import Project
 from hf_assets.quality import quality_task
+from hf_assets.side_data import side_data_tasks
+from hf_assets.side_tables import SideTable
 from hf_assets.tasks import (
     STATE,
+    Closes,
     Fetched,
     Input,
     Job,
@@ -27,18 +31,20 @@ from hf_assets.tasks import (
     Settled,
     Task,
     column,
+    merged,
 )
 from hf_plugins import joins, registry
-from hf_plugins.base import BaseFeature
+from hf_plugins.base import BaseFeature, Side
 from hf_plugins.enrichment import bars as enrichment
 from hf_plugins.enrichment.universal import UniversalState
 from hf_plugins.models.artefact import pack
-from hf_plugins.timeframes import bars_per_year
+from hf_plugins.timeframes import EVENT, bars_per_year
 from hf_plugins.validation.labels import get_label
 from hf_plugins.validation.out_of_sample import assert_out_of_sample
 from hf_plugins.validation.walk_forward import prediction_report, walk_forward
-from hf_plugins.versioning import Implementation, implementation_of, sha256_hex
+from hf_plugins.versioning import implementation_of, sha256_hex
 from hf_resources import ingestion
+from hf_resources.calendars import bar_closes
 from hf_resources.datasets import Dataset, Definition, Layer
 from hf_resources.ingestion import ingest
 from hf_resources.store import DatasetStore
@@ -59,10 +65,16 @@ STORAGE_AND_TRANSPORT: Final = (
 )
 """What ingestion imports and what does not decide which bars come of what was fetched."""
 
+CALENDARS: Final = ("hf_resources.calendars", ("exchange-calendars",))
+"""What decides when trading in a bar ended, and so which rows of a side table count for it."""
+UNIVERSE: Final = ("hf_resources.instruments",)
+"""What of it is read from a file and checked; its values are among the parameters."""
+
 
 def build_tasks(project: Project) -> list[Task]:
     """All tasks of a project, parents before children."""
     return [
+        *side_data_tasks(project),
         _bars(project),
         _enriched(project),
         *(_feature(project, name) for name in project.features),
@@ -203,15 +215,26 @@ def _feature(project: Project, name: str) -> Task:
     component, plugin = project.features[name]
     key = f"features/{name}"
     stateful = plugin.context is not None
+    tables = {side.table: project.tables[side.table] for side in plugin.sides if side.table}
+    # What came since the row before is told by that row, which only a state can do without.
+    before = any(side.join in joins.WINDOWED for side in plugin.sides)
+
+    def closes(partition: Partition, index: pd.DatetimeIndex) -> np.ndarray:
+        return bar_closes(project.universe.get(partition[0]), partition[1], index)
+
+    def local(symbol: str) -> Mapping[str, Any]:
+        instrument = project.universe.get(symbol)
+        return {"calendar": instrument.calendar, "asset_class": instrument.asset_class}
 
     def compute(job: Job) -> Mapping[str, Product]:
-        data = _read_by(plugin, job)
+        data = _read_by(plugin, job, tables, closes if tables else None)
         if not stateful:
             return {key: Product(_checked(key, plugin, plugin.compute(data), data.index))}
         appended = len(data) if job.after is None else int(np.count_nonzero(data.index > job.after))
         if not appended:
             empty = pd.DataFrame(columns=list(plugin.outputs), index=data.index[:0], dtype=float)
             return {key: Product(empty, attachments={STATE: job.state or b"null"})}
+        data = data.iloc[-(appended + (plugin.context or 0)) :]
         state = json.loads(job.state) if job.state else None
         frame, after = plugin.advance(data, appended, state)
         left = json.dumps(after, allow_nan=False).encode()
@@ -230,49 +253,70 @@ def _feature(project: Project, name: str) -> Task:
     rows = memory.lookback if memory.kind == "finite" else None
     implementation = implementation_of(type(plugin))
     if plugin.sides:
-        implementation = _merged(implementation, implementation_of(joins.__name__))
+        implementation = merged(implementation, implementation_of(joins.__name__))
+    if tables:
+        implementation = merged(implementation, implementation_of(*CALENDARS, excluding=UNIVERSE))
     return Task(
         (definition,),
-        _inputs_of(plugin),
+        _inputs_of(plugin, tables),
         implementation,
         compute,
         schema_version=plugin.schema_version,
-        lookback=lambda partition: plugin.context if stateful else rows,
+        lookback=lambda partition: _plus(plugin.context, before) if stateful else rows,
         stateful=stateful,
-        step=coverage.step_label(project.universe, project.features, name),
+        step=coverage.step_label(project.universe, project.tables, project.features, name),
+        local=local if tables else None,
+        closes=closes if tables else None,
     )
 
 
-def _inputs_of(plugin: BaseFeature) -> tuple[Input, ...]:
+def _plus(context: int | None, before: bool) -> int | None:
+    return None if context is None else context + before
+
+
+def _parent_of(side: Side, tables: Mapping[str, SideTable]) -> Input:
+    """Where the rows of a side are, without their columns."""
+    lags = (side.lag_minutes, side.lag_minutes)
+    if side.table:
+        of_market = tables[side.table].scope == "market"
+        symbol = WHOLE_UNIVERSE if of_market else side.symbol
+        return Input("side_data", side.table, (), False, symbol, EVENT, "asof", lags)
+    layer, parent = ("features", side.feature) if side.feature else _ENRICHED
+    join = "inner" if side.join == "inner" else "asof"
+    return Input(layer, parent, (), False, side.symbol, side.timeframe, join, lags)
+
+
+def _inputs_of(plugin: BaseFeature, tables: Mapping[str, SideTable]) -> tuple[Input, ...]:
     """The own bars, and each parent partition beside them once, with all columns read of it."""
     own = Input("market_data", "enriched", plugin.reads)
-    found: dict[tuple[str, str | None, str | None], Input] = {("", None, None): own}
+    found: dict[tuple[str, str | None, str | None], Input] = {(ENRICHED, None, None): own}
     for side in plugin.sides:
-        place = (side.feature, side.symbol, side.timeframe)
-        lags = (side.lag_minutes, side.lag_minutes)
-        layer, parent = ("features", side.feature) if side.feature else _ENRICHED
-        used = found.get(place) or Input(
-            layer, parent, (), False, side.symbol, side.timeframe, side.join, lags
-        )
+        parent = _parent_of(side, tables)
+        place = (parent.key, parent.symbol, parent.timeframe)
+        used = found.get(place, parent)
         found[place] = replace(
             used,
             columns=tuple(dict.fromkeys((*used.columns, *side.columns))),
             # Of several joins the one that needs to know more decides what a tail reads.
-            join="asof" if "asof" in (used.join, side.join) else side.join,
-            lags=(min(used.lags[0], lags[0]), max(used.lags[1], lags[1])),
+            join="asof" if "asof" in (used.join, parent.join) else parent.join,
+            lags=(min(used.lags[0], parent.lags[0]), max(used.lags[1], parent.lags[1])),
         )
     return tuple(found.values())
 
 
-def _read_by(plugin: BaseFeature, job: Job) -> pd.DataFrame:
+def _read_by(
+    plugin: BaseFeature, job: Job, tables: Mapping[str, SideTable], closes: Closes | None
+) -> pd.DataFrame:
     """The frame of a feature: its own bars and what it declares beside them."""
     own = job.frames[ENRICHED].loc[:, list(plugin.reads)]
-    sides = {}
-    for side in plugin.sides:
-        layer, parent = ("features", side.feature) if side.feature else _ENRICHED
-        used = Input(layer, parent, (), symbol=side.symbol, timeframe=side.timeframe)
-        sides[side] = job.frames[used.frame_key((job.symbol, job.timeframe))]
-    return joins.joined(own, sides, job.timeframe) if sides else own
+    partition = (job.symbol, job.timeframe)
+    sides = {
+        side: job.frames[_parent_of(side, tables).frame_key(partition)] for side in plugin.sides
+    }
+    if not sides:
+        return own
+    ends = closes(partition, pd.DatetimeIndex(own.index)) if closes else None
+    return joins.joined(own, sides, job.timeframe, ends)
 
 
 def _checked(key: str, plugin: BaseFeature, frame: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
@@ -363,7 +407,7 @@ def _model(project: Project, name: str) -> Task:
         *(Input("features", feature, tuple(outputs)) for feature, outputs in features.items()),
         Input("market_data", "enriched", ("close",)),
     )
-    implementation = _merged(
+    implementation = merged(
         implementation_of(plugin_type),
         implementation_of("hf_plugins.validation.walk_forward", ("numpy", "pandas")),
         implementation_of("hf_plugins.validation.labels", ("numpy", "pandas")),
@@ -457,7 +501,7 @@ def _backtest(project: Project, name: str) -> Task:
         Input("signals", item.signal, ("target", "train_end")),
         Input("market_data", "enriched", tuple(dict.fromkeys((*engine.reads, "close")))),
     )
-    implementation = _merged(
+    implementation = merged(
         implementation_of(type(engine)),
         implementation_of("hf_plugins.timeframes"),
         implementation_of("hf_plugins.validation.out_of_sample"),
@@ -507,12 +551,3 @@ def _report(project: Project, name: str) -> Task:
         compute,
         symbols=tuple(item.universe),
     )
-
-
-def _merged(*parts: Implementation) -> Implementation:
-    modules: dict[str, str] = {}
-    libraries: dict[str, str] = {}
-    for part in parts:
-        modules |= part.modules
-        libraries |= part.libraries
-    return Implementation(dict(sorted(modules.items())), dict(sorted(libraries.items())))

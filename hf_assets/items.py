@@ -100,6 +100,32 @@ class MarketDataItem(Item):
     ] = None
 
 
+class SideDataItem(Item):
+    """A side table: rows that are known from an instant on, such as news, filings and releases."""
+
+    source: Annotated[str, Field(description="Key of a source of side tables.")]
+    params: dict[str, Any] = Field(default={}, description="Parameters of the source.")
+    scope: Annotated[
+        Literal["symbol", "market"],
+        Field(description="Whether each symbol has a table of its own, or all have one together."),
+    ] = "symbol"
+    symbols: list[str] | None = Field(
+        default=None, min_length=1, description="Symbols that have a table; null takes all."
+    )
+
+
+class ScoresItem(Item):
+    """What a scorer says of the texts of a side table, row by row."""
+
+    of: Annotated[str, Field(description="Name of a side table with texts.")]
+    plugin: Annotated[str, Field(description="Key of a scorer plugin.")]
+    params: dict[str, Any] = Field(default={}, description=PARAMS)
+    text: Annotated[
+        list[str],
+        Field(min_length=1, description="Columns of the table, joined by '. ' where not blank."),
+    ]
+
+
 class FeatureItem(Item):
     """One feature: a plugin with its parameters, for every symbol and timeframe or for some."""
 

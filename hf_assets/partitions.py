@@ -73,7 +73,7 @@ ALL_SYMBOLS: Final = dg.MultiToSingleDimensionPartitionMapping(partition_dimensi
 """A child by timeframe reads all symbols of its timeframe."""
 
 EVERYTHING: Final = dg.AllPartitionMapping()
-"""A child by day reads all symbols in all timeframes."""
+"""A child by day reads all symbols in all timeframes; any child reads all of a market's table."""
 
 
 def by_symbol(symbols: Iterable[str], timeframes: Iterable[str]) -> dg.MultiPartitionsDefinition:

@@ -21,15 +21,26 @@ from hf_assets.components import (
     ItemComponent,
     MarketData,
     Model,
+    Scores,
+    SideData,
     Signal,
     Strategy,
 )
 from hf_assets.coverage import Coverage
 from hf_assets.items import DEFAULT_SOURCE
 from hf_assets.location import UNIVERSE_FILE
+from hf_assets.side_tables import SideTable
 from hf_plugins import registry
 from hf_plugins.bar_quality import QualityPolicy
-from hf_plugins.base import BaseBacktestEngine, BaseFeature, BaseSignalGenerator, Params, Plugin
+from hf_plugins.base import (
+    SENTIMENT,
+    BaseBacktestEngine,
+    BaseFeature,
+    BaseSignalGenerator,
+    Params,
+    Plugin,
+    Side,
+)
 from hf_plugins.errors import ConfigurationError, unknown
 from hf_plugins.feature_quality.policies import FoldParams, HonestPolicy, SeedPolicy
 from hf_plugins.feature_quality.report import QualityParams
@@ -38,6 +49,8 @@ from hf_plugins.registry import PluginRegistry
 from hf_plugins.validation.labels import LABELS
 from hf_plugins.validation.walk_forward import WalkForwardParams
 from hf_resources.instruments import Universe, load_universe
+from hf_resources.side_sources import get_side_source
+from hf_resources.side_sources.base import Kind
 from hf_resources.sources.base import Source, get_source, source_keys
 from hf_resources.sources.resampled import Resampled
 from hf_resources.sources.views import Since
@@ -56,6 +69,7 @@ class Project:
     market_data: Mapping[str, MarketData]
     sources: Mapping[str, Source]
     policies: Mapping[str, QualityPolicy]
+    tables: Mapping[str, SideTable]
     features: Mapping[str, tuple[Feature, BaseFeature]]
     models: Mapping[str, tuple[Model, WalkForwardParams]]
     signals: Mapping[str, tuple[Signal, BaseSignalGenerator]]
@@ -78,17 +92,19 @@ def load_project(tree: dg.ComponentTree) -> Project:
     universe = load_universe(
         Path(tree.defs_module_path) / UNIVERSE_FILE, sources=sorted(market_data)
     )
+    tables = _tables(tree, universe)
     features = {
         name: (component, _plugin(component, registry.features, component.item.params))
         for name, component in _by_name(tree, Feature).items()
     }
     for name in features:
-        _check_feature(name, features, universe)
+        _check_feature(name, features, tables, universe)
     features = {name: features[name] for name in _parents_first(features)}
     for name, (component, _) in features.items():
-        _not_empty(component, "symbols", coverage.of_features(universe, features, [name]))
+        covers = coverage.of_features(universe, tables, features, [name])
+        _not_empty(component, "symbols", covers)
     models = {
-        name: (component, _model_scheme(component, features, universe))
+        name: (component, _model_scheme(component, features, tables, universe))
         for name, component in _by_name(tree, Model).items()
     }
     signals = {
@@ -99,7 +115,7 @@ def load_project(tree: dg.ComponentTree) -> Project:
         _known(component, "model", "model", [component.item.model], models)
     covered = {
         name: coverage.of_features(
-            universe, features, models[component.item.model][0].item.features
+            universe, tables, features, models[component.item.model][0].item.features
         )
         for name, (component, _) in signals.items()
     }
@@ -108,14 +124,56 @@ def load_project(tree: dg.ComponentTree) -> Project:
         for name, component in _by_name(tree, Strategy).items()
     }
     quality = {
-        name: (component, _quality_params(component, features, universe))
+        name: (component, _quality_params(component, features, tables, universe))
         for name, component in _by_name(tree, FeatureQuality).items()
     }
     sources = _by_symbol(universe, {name: _source(each) for name, each in market_data.items()})
     policies = _by_symbol(universe, {name: _policy(each) for name, each in market_data.items()})
     return Project(
-        universe, market_data, sources, policies, features, models, signals, strategies, quality
+        universe,
+        market_data,
+        sources,
+        policies,
+        tables,
+        features,
+        models,
+        signals,
+        strategies,
+        quality,
     )
+
+
+def _tables(tree: dg.ComponentTree, universe: Universe) -> dict[str, SideTable]:
+    """Side tables, those that are made of others after these."""
+    found: dict[str, SideTable] = {}
+    for name, component in _by_name(tree, SideData).items():
+        item = component.item
+        cls = _told(component, "source", lambda item=item: get_side_source(item.source))
+        source = _told(component, "params", lambda cls=cls, item=item: cls(**item.params))
+        _told(component, "scope", lambda source=source, item=item: source.check_scope(item.scope))
+        _known(component, "symbols", "symbol", item.symbols or [], universe.symbols)
+        if item.symbols and item.scope == "market":
+            raise ConfigurationError(
+                f"{component.origin.at('symbols')}: SideData '{name}' is one table of the market; "
+                "leave out symbols, or declare scope: symbol"
+            )
+        symbols = tuple(item.symbols) if item.symbols else None
+        found[name] = SideTable(component, source, item.scope, symbols, source.columns)
+    with_texts = {name: table for name, table in found.items() if table.texts}
+    for name, component in _by_name(tree, Scores).items():
+        item = component.item
+        if name in found:
+            raise ConfigurationError(
+                f"{component.origin.at('name')}: Scores '{name}' is called as the side table at "
+                f"{found[name].component.origin.at('name')}; each needs a name of its own"
+            )
+        scorer = _plugin(component, registry.scorers, item.params)
+        _known(component, "of", "side table with texts", [item.of], with_texts)
+        of = with_texts[item.of]
+        _known(component, "text", f"column of text in {item.of}", item.text, of.texts)
+        columns: dict[str, Kind] = {name: "number" for name in SENTIMENT}
+        found[name] = SideTable(component, scorer, of.scope, of.symbols, columns)
+    return found
 
 
 def _by_symbol(universe: Universe, made: Mapping[str, T]) -> dict[str, T]:
@@ -190,7 +248,10 @@ def _known(
 
 
 def _check_feature(
-    name: str, features: Mapping[str, tuple[Feature, BaseFeature]], universe: Universe
+    name: str,
+    features: Mapping[str, tuple[Feature, BaseFeature]],
+    tables: Mapping[str, SideTable],
+    universe: Universe,
 ) -> None:
     """Whatever a feature reads beside its own bars is there, and has the columns."""
     component, plugin = features[name]
@@ -199,6 +260,8 @@ def _check_feature(
         component, "timeframes", "timeframe", component.item.timeframes or [], universe.timeframes
     )
     for side in plugin.sides:
+        if side.table:
+            _check_table(component, side, tables)
         if side.symbol is not None:
             _known(component, "params", "symbol", [side.symbol], universe.symbols)
         if side.timeframe is not None:
@@ -214,6 +277,37 @@ def _check_feature(
             f"{component.origin.at('params')}: Feature '{name}' reads two columns that are both "
             f"called '{repeated[0]}' in its frame"
         )
+
+
+def _check_table(component: Feature, side: Side, tables: Mapping[str, SideTable]) -> None:
+    """A side table that a feature reads is there, is joined as one, and has the columns."""
+    _known(component, "params", "side table", [side.table], tables)
+    table = tables[side.table]
+    problem = ""
+    if side.made_by and table.maker.key != side.made_by:
+        problem = f"is made by {table.maker.key}; it must be made by {side.made_by}"
+    elif side.join == "inner":
+        problem = "is joined inner, as bars of the same close are; allowed: asof, count, sum"
+    elif side.timeframe is not None or side.feature:
+        problem = "is read as bars or as a feature, too; leave out timeframe and feature"
+    elif side.symbol is not None and table.scope == "market":
+        problem = f"has no symbols, and that of {side.symbol} is asked for"
+    elif side.symbol is not None and side.symbol not in (table.symbols or (side.symbol,)):
+        problem = f"is one of {', '.join(table.symbols or ())}; that of {side.symbol} is asked for"
+    if problem:
+        raise ConfigurationError(
+            f"{component.origin.at('params')}: Feature '{component.item.name}', field 'params': "
+            f"the side table '{side.table}' {problem}"
+        )
+    columns = table.numbers
+    for column in side.columns:
+        if column in table.texts:
+            raise ConfigurationError(
+                f"{component.origin.at('params')}: Feature '{component.item.name}', field "
+                f"'params': column '{column}' of {side.table} is text, and a feature reads numbers "
+                f"({', '.join(columns) or 'it has none'}); declare Scores of it"
+            )
+        _known(component, "params", f"column of {side.table}", [column], columns)
 
 
 def _parents_first(features: Mapping[str, tuple[Feature, BaseFeature]]) -> list[str]:
@@ -242,17 +336,21 @@ def _not_empty(component: ItemComponent, field: str, covered: Coverage) -> None:
     if covered.empty:
         raise ConfigurationError(
             f"{component.origin.at(field)}: {type(component).__name__} '{component.item.name}' "
-            "covers no symbol and timeframe: the features that it reads have none in common"
+            "covers no symbol and timeframe: what it reads has none in common"
         )
 
 
 def _model_scheme(
-    component: Model, features: Mapping[str, tuple[Feature, BaseFeature]], universe: Universe
+    component: Model,
+    features: Mapping[str, tuple[Feature, BaseFeature]],
+    tables: Mapping[str, SideTable],
+    universe: Universe,
 ) -> WalkForwardParams:
     item = component.item
     _plugin(component, registry.models, item.params)
     _known(component, "features", "feature", item.features, features)
-    _not_empty(component, "features", coverage.of_features(universe, features, item.features))
+    covers = coverage.of_features(universe, tables, features, item.features)
+    _not_empty(component, "features", covers)
     _known(component, "label", "label", [item.label], LABELS)
     _distinct_columns(component, item.features, features)
     chosen = {
@@ -291,11 +389,13 @@ def _distinct_columns(
 def _quality_params(
     component: FeatureQuality,
     features: Mapping[str, tuple[Feature, BaseFeature]],
+    tables: Mapping[str, SideTable],
     universe: Universe,
 ) -> QualityParams:
     item = component.item
     _known(component, "features", "feature", item.features, features)
-    _not_empty(component, "features", coverage.of_features(universe, features, item.features))
+    covers = coverage.of_features(universe, tables, features, item.features)
+    _not_empty(component, "features", covers)
     _distinct_columns(component, item.features, features)
 
     def parsed(field: str, model: type[V]) -> V:

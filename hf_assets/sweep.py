@@ -18,7 +18,7 @@ import dagster as dg
 from hf_assets.partitions import partition_key, symbol_and_timeframe
 from hf_assets.resources import StoreResource
 from hf_assets.tasks import Partition, Task
-from hf_plugins.errors import DataError
+from hf_plugins.errors import HfError
 from hf_plugins.versioning import canonical_json, sha256_hex
 from hf_resources.datasets import Dataset
 from hf_resources.misses import explain_miss, explain_settings
@@ -105,8 +105,10 @@ def _judge(
         return None
     try:
         identity = task.identity(partition, inputs)
-    except DataError:
-        return None  # its parent no longer yields what it reads: the parent is the finding
+    except HfError:
+        # Its parent no longer yields what it reads, and is the finding; or a model is not there,
+        # which the next run of it tells.
+        return None
     if all(head is not None and head.version_hash == identity.version_hash for head in standing):
         return None
     status = "missing" if any(head is None for head in standing) else "stale"

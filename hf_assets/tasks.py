@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
-from hf_assets.partitions import WHOLE_UNIVERSE
 from hf_plugins.errors import DataError, unknown
 from hf_plugins.versioning import (
     Identity,
@@ -99,7 +99,7 @@ class Job:
     across symbols, by :meth:`Input.frame_key` where a parent partition is another one. ``after``:
     the last row that stands already, where only the rows after it are to be computed; the frames
     then begin with the rows that these look back to. ``state``: what the version before left under
-    :data:`STATE`.
+    :data:`STATE`. ``store``: for what is kept between runs beside datasets.
     """
 
     symbol: str
@@ -107,6 +107,7 @@ class Job:
     identity: Identity
     frames: Mapping[Any, pd.DataFrame]
     inputs: Mapping[Any, Dataset]
+    store: DatasetStore
     log: Callable[[str], None]
     state: bytes | None = None
     after: datetime | None = None
@@ -154,6 +155,10 @@ Fetch = Callable[[DatasetStore, Partition, Mapping[str, Dataset | None], bool], 
 """Store, partition, the heads by asset key, and whether the whole history is wanted."""
 
 
+Closes = Callable[[Partition, pd.DatetimeIndex], np.ndarray]
+"""Of a partition and its bars, when trading in each ended: UTC nanoseconds, shape (n_bars,)."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One asset, or several that one computation yields.
@@ -179,6 +184,8 @@ class Task:
     """Label of the step that a feature shares; empty for the step of most features."""
     local: Callable[[str], Mapping[str, Any]] | None = None
     """What the instrument of a partition adds to the parameters, such as its calendar."""
+    closes: Closes | None = None
+    """When trading in bars ended, for tasks that read side tables."""
 
     @property
     def plugin_key(self) -> str:
@@ -209,7 +216,7 @@ class Task:
 
     def parents(self, partition: Partition) -> list[tuple[Any, Input, Partition]]:
         """Which parent partitions are read, each with the key it has in :attr:`Job.frames`."""
-        if partition[0] != WHOLE_UNIVERSE:
+        if not self.symbols:
             return [
                 (used.frame_key(partition), used, used.parent(partition)) for used in self.inputs
             ]
@@ -251,7 +258,8 @@ class Task:
         """Identity of a root's partition: that of the rows that came."""
         chunks = fetched.staged[self.names()[0]].chunks
         used = {FETCHED: InputVersion("", fetched.digests)}
-        return self._identity(partition, used, chunks[0].start, chunks[-1].end)
+        start, end = (chunks[0].start, chunks[-1].end) if chunks else (None, None)
+        return self._identity(partition, used, start, end)
 
     def _identity(
         self, partition: Partition, used: Mapping[str, InputVersion], start: Any, end: Any
@@ -269,6 +277,16 @@ class Task:
             schema_version=self.schema_version,
             inputs=used,
         )
+
+
+def merged(*parts: Implementation) -> Implementation:
+    """What a computation depends on that several modules make up."""
+    modules: dict[str, str] = {}
+    libraries: dict[str, str] = {}
+    for part in parts:
+        modules |= part.modules
+        libraries |= part.libraries
+    return Implementation(dict(sorted(modules.items())), dict(sorted(libraries.items())))
 
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series:

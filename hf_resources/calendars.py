@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hf_plugins.errors import ConfigurationError, listing, nearest
-from hf_plugins.sessions import ExpectedBars, Sessions
+from hf_plugins.sessions import ExpectedBars, Sessions, close_times
 from hf_resources.instruments import Instrument
 
 NEW_YORK: Final = "America/New_York"
@@ -100,6 +100,31 @@ def expected_opens(
 ) -> np.ndarray:
     """Labels of :func:`expected_bars`, int64 microseconds UTC, shape (n_bars,)."""
     return expected_bars(instrument, timeframe, start, end).opens
+
+
+def bar_closes(instrument: Instrument, timeframe: str, index: pd.DatetimeIndex) -> np.ndarray:
+    """When trading in some bars ended, by the instrument's calendar: half days end early.
+
+    A bar that the calendar does not have ends with its slot.
+
+    Args:
+        instrument: whose calendar, and whose asset class with its daily break.
+        timeframe: of the bars.
+        index: their labels, UTC, strictly increasing.
+
+    Returns:
+        UTC nanoseconds, shape (n_bars,).
+
+    Raises:
+        ConfigurationError: the timeframe or calendar is unknown, or the range is not covered.
+    """
+    stamps = _instants(index)
+    expected = None
+    if len(stamps) and instrument.calendar != "24/7":  # which has only full slots
+        first, last = (_EPOCH + timedelta(microseconds=int(stamps[at])) for at in (0, -1))
+        end = last + timedelta(microseconds=1)
+        expected = expected_bars(instrument, timeframe, first, end)
+    return close_times(stamps, timeframe, expected) * 1_000
 
 
 def _week(first: datetime, last: datetime, daily_break: timedelta) -> Sessions:

@@ -14,6 +14,7 @@ from hf_plugins.errors import HfError
 
 Layer = Literal[
     "market_data",
+    "side_data",
     "features",
     "quality",
     "models",

@@ -23,6 +23,7 @@ from hf_assets.cli.session import Session, dagster_instance
 from hf_assets.partitions import WHOLE_UNIVERSE, partition_key
 from hf_assets.tasks import Partition, Task
 from hf_plugins.errors import ConfigurationError, unknown
+from hf_plugins.timeframes import EVENT
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 POLL_SECONDS = 0.2
@@ -132,7 +133,7 @@ def _runs(
             partition
             for partition in everything
             if (not symbols or partition[0] in (*symbols, WHOLE_UNIVERSE))
-            and (not timeframes or partition[1] in timeframes)
+            and (not timeframes or partition[1] in (*timeframes, EVENT))
         ]
         if wanted == everything:
             yield _Run(members, wanted)

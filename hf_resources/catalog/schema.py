@@ -182,6 +182,12 @@ class MarketDataSource(DefinitionRow):
     __tablename__ = "market_data_sources"
 
 
+class SideDataSource(DefinitionRow):
+    """A source of a side table, or what scores its texts."""
+
+    __tablename__ = "side_data_sources"
+
+
 class Report(DefinitionRow):
     """A report about what is stored."""
 
@@ -193,6 +199,13 @@ class MarketData(DatasetRow):
 
     __tablename__ = "market_data"
     definition_table = "market_data_sources"
+
+
+class SideTable(DatasetRow):
+    """Rows known at an instant: news, filings, releases, and scores of their texts."""
+
+    __tablename__ = "side_data"
+    definition_table = "side_data_sources"
 
 
 class FeatureDataset(DatasetRow):
@@ -256,6 +269,24 @@ class Head(Versioned, Base):
     dataset_id: Mapped[int] = mapped_column(Key)
     version_hash: Mapped[str] = mapped_column(String(64))
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class TextScore(Base):
+    """What a scorer says of a text, whichever table the text is in; written once.
+
+    ``scorer`` is the digest of all that decides its numbers, ``text`` that of the text.
+    """
+
+    __tablename__ = "text_scores"
+
+    scorer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    text: Mapped[str] = mapped_column(String(64), primary_key=True)
+    positive: Mapped[float] = mapped_column(Double)
+    negative: Mapped[float] = mapped_column(Double)
+    neutral: Mapped[float] = mapped_column(Double)
+    sentiment: Mapped[float] = mapped_column(Double)
+    uncertainty: Mapped[float] = mapped_column(Double)
+    scored_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class FetchLog(Base):
@@ -408,6 +439,7 @@ class Tables(NamedTuple):
 
 TABLES: Final[dict[Layer, Tables]] = {
     "market_data": Tables(MarketDataSource, MarketData),
+    "side_data": Tables(SideDataSource, SideTable),
     "features": Tables(Feature, FeatureDataset),
     "quality": Tables(FeatureQuality, FeatureQualityReport),
     "models": Tables(Model, ModelVersion),

@@ -173,7 +173,7 @@ def stamps(table: FileTable, columns: tuple[str, ...], time: str | None) -> Stam
         if part.null_count():
             row = int(part.is_null().arg_max() or 0)
             value = "empty" if table.unit == "line" else "null"
-            raise DataError(f"{table.where(row)}: timestamp is {value}; every bar needs one")
+            raise DataError(f"{table.where(row)}: timestamp is {value}; every row needs one")
     kind = cells[0].dtype
     if len(cells) == 1 and isinstance(kind, pl.Datetime):
         return _typed(cells[0], kind)

@@ -103,7 +103,7 @@ def text_table(
         DataError: the file is empty, or a line has another number of fields than the header.
     """
     if not data.strip():
-        raise DataError(f"{path}: the file is empty; at least one bar is required")
+        raise DataError(f"{path}: the file is empty; at least one row is required")
     names, skipped = header(head(data))
     for name in names:
         if names.count(name) > 1:

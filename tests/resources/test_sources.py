@@ -281,7 +281,7 @@ def test_slash_of_a_symbol_is_quoted(tmp_path: Path):
         ),
         (
             lambda f: f.assign(timestamp=f["timestamp"].where([True, False, True])),
-            "row 1: timestamp is null; every bar needs one",
+            "row 1: timestamp is null; every row needs one",
         ),
         (lambda f: f.iloc[:0], "the file has no bars; at least one is required"),
         (

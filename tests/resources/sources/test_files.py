@@ -490,7 +490,7 @@ def test_no_daily_bar_is_known_before_it_ends(
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ([""], "the file is empty; at least one bar is required"),
+        ([""], "the file is empty; at least one row is required"),
         ([HEADER], "the file has no bars; at least one is required"),
         (
             [HEADER.replace("close", "colse"), f"2024-01-02T10:00Z,{ROW}"],
@@ -516,7 +516,7 @@ def test_no_daily_bar_is_known_before_it_ends(
             [HEADER, '2024-01-02T10:00Z,1,2,"1,5",1.5,9'],
             "line 2: low is '1,5', which is not a number with the decimal mark '.' (1 row)",
         ),
-        ([HEADER, f",{ROW}"], "line 2: timestamp is empty; every bar needs one"),
+        ([HEADER, f",{ROW}"], "line 2: timestamp is empty; every row needs one"),
         (
             [HEADER, f"2024-01-02T10:00Z,{ROW}", f"2024-01-32T10:00Z,{ROW}"],
             (

@@ -1,0 +1,423 @@
+"""Side tables in the graph: news, filings and releases as assets that features read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from hf_plugins import registry
+from hf_plugins.base import SENTIMENT, BaseFeature, BaseScorer, Memory, Params, Side
+from hf_plugins.errors import ConfigurationError
+from tests.graph.lab import Lab, bars, missed
+
+
+class TonesParams(Params):
+    of: str = "tone"
+    join: str = "asof"
+    column: str = "sentiment"
+    lag_minutes: int = 0
+    symbol: str | None = None
+    made_by: str = ""
+
+
+class Tones(BaseFeature):
+    """A column of a side table, as it is joined."""
+
+    Params: ClassVar[type[Params]] = TonesParams
+    seen: ClassVar[list[int]] = []
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("close",)
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        declared: Any = self.params
+        return (
+            Side(
+                "news",
+                (declared.column,),
+                symbol=declared.symbol,
+                table=declared.of,
+                join=declared.join,
+                lag_minutes=declared.lag_minutes,
+                made_by=declared.made_by,
+            ),
+        )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("tone",)
+
+    @property
+    def memory(self) -> Memory:
+        return Memory.finite(2)
+
+    def compute(self, data: pd.DataFrame) -> pd.DataFrame:
+        self.seen.append(len(data))
+        return data.iloc[:, [1]].set_axis(["tone"], axis=1)
+
+
+class Running(BaseFeature):
+    """The running sum of the words of articles: exact only with the state that it left."""
+
+    Params: ClassVar[type[Params]] = TonesParams
+    sides = Tones.sides
+    reads = Tones.reads
+    outputs = Tones.outputs
+
+    @property
+    def memory(self) -> Memory:
+        return Memory.cumulative()
+
+    @property
+    def context(self) -> int:
+        return 0
+
+    def compute(self, data: pd.DataFrame) -> pd.DataFrame:
+        return self.advance(data, len(data), None)[0]
+
+    def advance(self, data: pd.DataFrame, appended: int, state: Any) -> tuple[pd.DataFrame, Any]:
+        assert len(data) == appended  # a context of no rows
+        before = state["total"] if state else 0.0
+        added = np.nan_to_num(data.iloc[:, 1].to_numpy())
+        total = np.cumsum(np.r_[before, added])[1:]
+        return pd.DataFrame({"tone": total}, index=data.index), {"total": float(total[-1])}
+
+
+class Words(BaseScorer):
+    """Scores by the number of words; counts what it is given."""
+
+    seen: ClassVar[list[str]] = []
+    fails_at: ClassVar[str] = ""
+
+    def score(self, texts: Sequence[str]) -> pd.DataFrame:
+        for text in texts:
+            if self.fails_at and self.fails_at in text:
+                raise KeyboardInterrupt
+        self.seen.extend(texts)
+        return pd.DataFrame(
+            [[0.0, 0.0, 1.0, len(text.split()) / 10, 0.0] for text in texts],
+            columns=list(SENTIMENT),
+        )
+
+
+@pytest.fixture(autouse=True)
+def _plugins() -> Iterator[None]:
+    made: list[tuple[Any, str, Any]] = [
+        (registry.features, "test.tones", Tones),
+        (registry.features, "test.running", Running),
+        (registry.scorers, "test.words", Words),
+    ]
+    for plugins, key, cls in made:
+        plugins.register(key)(cls)
+    Tones.seen.clear()
+    Words.seen.clear()
+    yield
+    for plugins, key, _ in made:
+        del plugins._plugins[key]
+
+
+NEWS = """
+type: hf_assets.SideData
+attributes:
+  name: news
+  source: table.files
+  params: {{folder: {folder}, pattern: news.csv, known_at: published, clock: UTC, symbol: tickers,
+    text: [title, summary]}}
+---
+type: hf_assets.Scores
+attributes: {{name: tone, of: news, plugin: test.words, text: [title, summary]}}
+---
+type: hf_assets.Feature
+attributes: {{name: last_tone, plugin: test.tones}}
+---
+type: hf_assets.Feature
+attributes: {{name: articles, plugin: test.tones, params: {{join: count}}}}
+"""
+HEADER = "published,title,summary,tickers"
+ARTICLES = [
+    "2020-01-03 10:00:00,One,,AAA",
+    "2020-01-03 12:00:00,Two words,,AAA BBB",
+    "2020-01-03 12:00:00,Three words here,,AAA",
+    '2020-01-05 09:00:00,Two,"of four words",BBB',
+]
+SIDE = ("side_data/news", "side_data/tone")
+OF_NEWS = {*SIDE, "features/last_tone", "features/articles"}
+
+
+def news(lab: Lab, *rows: str) -> None:
+    (lab.root / "files").mkdir(exist_ok=True)
+    (lab.root / "files" / "news.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+
+
+@pytest.fixture
+def make(make_lab: Callable[..., Lab], tmp_path: Path) -> Callable[..., Lab]:
+    def made(text: str = NEWS, articles: Sequence[str] = ARTICLES, **options: Any) -> Lab:
+        lab = make_lab(**{"yaml_text": "", "rows": 10, **options})
+        news(lab, *articles)
+        lab.write_yaml(text.format(folder=lab.root / "files"))
+        return lab
+
+    return made
+
+
+def read(lab: Lab, asset: str, partition: str) -> pd.DataFrame:
+    return lab.store.read(lab.head(asset, partition))
+
+
+def test_articles_scores_and_features(make: Callable[..., Lab]) -> None:
+    lab = make()
+    lab.run()
+    table = read(lab, "side_data/news", "AAA|event")
+    assert list(table["title"]) == ["One", "Two words", "Three words here"]
+    # Two articles of one second are two rows, in the order of the file.
+    assert list(table.index - table.index[1]) == [
+        pd.Timedelta(hours=-2),
+        pd.Timedelta(0),
+        pd.Timedelta(microseconds=1),
+    ]
+    assert list(read(lab, "side_data/tone", "AAA|event")["sentiment"]) == [0.1, 0.2, 0.3]
+    assert list(read(lab, "side_data/tone", "BBB|event")["sentiment"]) == [0.2, 0.4]
+    last = read(lab, "features/last_tone", "AAA|1d")["tone"]
+    assert last.isna().tolist() == [True] * 2 + [False] * 8
+    assert set(last.dropna()) == {0.3}
+    counts = read(lab, "features/articles", "BBB|1d")["tone"]
+    np.testing.assert_array_equal(counts, [np.nan, np.nan, 1, 0, 1, 0, 0, 0, 0, 0])
+    assert lab.head("features/articles", "AAA|1d").identity["inputs"].keys() == {
+        "market_data/enriched",
+        "side_data/tone|AAA|event",
+    }
+    assert missed(lab.run()) == set()
+
+
+def test_a_changed_headline_recomputes_what_depends_on_it_and_nothing_else(
+    make: Callable[..., Lab],
+) -> None:
+    lab = make()
+    lab.run()
+    Words.seen.clear()
+    news(lab, ARTICLES[0].replace("One", "One more"), *ARTICLES[1:])
+    again = lab.run()
+    assert missed(again) == {
+        *((key, "AAA|event") for key in SIDE),
+        *((key, "AAA|1d") for key in ("features/last_tone", "features/articles")),
+    }
+    assert "title changed" in again["side_data/tone", "AAA|event"].reason
+    assert Words.seen == ["One more"]
+
+
+def test_no_text_is_scored_twice(make: Callable[..., Lab]) -> None:
+    lab = make()
+    lab.run()
+    # "Two words" is in the tables of both symbols.
+    assert sorted(Words.seen) == ["One", "Three words here", "Two words", "Two. of four words"]
+    Words.seen.clear()
+    news(lab, *ARTICLES, "2020-01-06 09:00:00,One,,BBB", "2020-01-06 10:00:00,New,,BBB")
+    lab.run()
+    assert Words.seen == ["New"]
+    lab.run(force=True)
+    assert Words.seen == ["New"]
+    # Another table, another text of the same words, the same scorer.
+    lab.edit_yaml("name: tone, of", "name: tone2, of")
+    lab.edit_yaml("plugin: test.tones}", "plugin: test.tones, params: {of: tone2}}")
+    lab.edit_yaml("{join: count}", "{of: tone2, join: count}")
+    lab.run(["side_data/tone2"])
+    assert Words.seen == ["New"]
+
+
+def test_a_killed_run_does_not_start_over(
+    make: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_resources.text_scores.SCORED", 2)
+    articles = [f"2020-01-03 1{hour}:00:00,Number {hour},,AAA" for hour in range(7)]
+    lab = make(articles=articles, symbols=("AAA",))
+    monkeypatch.setattr(Words, "fails_at", "Number 5")
+    lab.run(["side_data/news"])
+    with pytest.raises(BaseException):  # noqa: B017, PT011  (Dagster wraps what ends a run)
+        lab.run(["side_data/tone"])
+    assert len(Words.seen) == 4
+    monkeypatch.setattr(Words, "fails_at", "")
+    lab.run()
+    assert sorted(Words.seen) == sorted(f"Number {hour}" for hour in range(7))
+
+
+def test_a_late_article_recomputes_and_a_later_one_does_not(make: Callable[..., Lab]) -> None:
+    lab = make(symbols=("AAA",))
+    lab.run()
+    # Ten days end with the tenth of January; what is known after that changes no bar.
+    news(lab, *ARTICLES, "2020-01-11 00:00:01,Later by far than all,,AAA")
+    Tones.seen.clear()
+    again = lab.run()
+    assert ("features/articles", "AAA|1d") in missed(again)
+    assert Tones.seen == [2, 2]
+    news(
+        lab,
+        *ARTICLES,
+        "2020-01-10 23:59:59,In time,,AAA",
+        "2020-01-11 00:00:01,Later by far than all,,AAA",
+    )
+    Tones.seen.clear()
+    lab.run()
+    assert Tones.seen == [10, 10]
+    assert read(lab, "features/articles", "AAA|1d")["tone"].iloc[-1] == 1
+
+
+MACRO = """
+type: hf_assets.SideData
+attributes:
+  name: macro
+  source: table.files
+  scope: market
+  params: {{folder: {folder}, pattern: macro.csv, known_at: released, clock: America/New_York,
+    pivot: {{series: series, value: value}}, numbers: {{cpi: CPI, rate: FF}}}}
+---
+type: hf_assets.Feature
+attributes: {{name: inflation, plugin: test.tones, params: {{of: macro, column: cpi}}}}
+"""
+
+
+def test_a_table_of_the_market_is_one_for_all(make: Callable[..., Lab]) -> None:
+    lab = make(MACRO, timeframes=("1h", "1d"), rows=60)
+    rows = ["released,series,value", "2020-01-02 08:30,CPI,2.5", "2020-01-02 14:00,FF,1.5"]
+    (lab.root / "files" / "macro.csv").write_text("\n".join(rows))
+    events = lab.run()
+    assert ("side_data/macro", "event") in events
+    hours = read(lab, "features/inflation", "BBB|1h")["tone"]
+    # 08:30 in New York is 13:30 UTC: known when the bar that opens at 13:00 closes.
+    assert hours.first_valid_index() == pd.Timestamp("2020-01-02 13:00", tz="UTC")
+    graph = lab.definitions().resolve_asset_graph()
+    found = graph.get_parent_partition_keys_for_child(
+        "AAA|1h", dg.AssetKey(["side_data", "macro"]), dg.AssetKey(["features", "inflation"])
+    )
+    assert set(found.partitions_subset.get_partition_keys()) == {"event"}
+    with (lab.root / "files" / "macro.csv").open("a") as file:
+        file.write("\n2020-01-02 18:00,CPI,2.6\n")
+    again = lab.run()
+    assert {key for key in missed(again) if key[0] == "features/inflation"} == {
+        ("features/inflation", f"{symbol}|{timeframe}")
+        for symbol in ("AAA", "BBB")
+        for timeframe in ("1h", "1d")
+    }
+
+
+def exchange(lab: Lab, timeframe: str, stamps: Sequence[str]) -> None:
+    """The bars of a few days of an exchange."""
+    lab.write_universe(calendar="XNYS")
+    frame = bars(len(stamps), timeframe)
+    frame.index = pd.DatetimeIndex(stamps, tz="UTC", name="timestamp")
+    for symbol in lab.symbols:
+        lab.write_bars(symbol, timeframe, frame)
+
+
+# Thanksgiving 2019: closed on Thursday the 28th, trading until 13:00 New York (18:00 UTC) on Friday
+# the 29th; on other days until 16:00 (21:00 UTC).
+THANKSGIVING = ["2019-11-26", "2019-11-27", "2019-11-29", "2019-12-02", "2019-12-03"]
+
+
+def test_what_is_said_after_hours_counts_for_the_next_session(make: Callable[..., Lab]) -> None:
+    told = {
+        "2019-11-26 20:59:59": 0,
+        "2019-11-26 21:00:00": 0,
+        "2019-11-26 21:00:01": 1,
+        "2019-11-28 15:00:00": 2,  # the holiday
+        "2019-11-29 17:59:59": 2,
+        "2019-11-29 18:00:01": 3,  # after the early close
+        "2019-11-30 12:00:00": 3,  # a Saturday
+        "2019-12-02 21:30:00": 4,
+        "2019-12-03 21:00:01": 5,  # after the last session
+    }
+    articles = [f"{at},Article {number},,AAA" for number, at in enumerate(told)]
+    lab = make(articles=articles, symbols=("AAA",), rows=5)
+    exchange(lab, "1d", THANKSGIVING)
+    lab.run()
+    counts = read(lab, "features/articles", "AAA|1d")["tone"]
+    assert list(counts) == [float(list(told.values()).count(place)) for place in range(5)]
+
+
+def test_an_hourly_bar_ends_with_the_session(make: Callable[..., Lab]) -> None:
+    day = [f"2019-11-29 {hour}:30" for hour in (14, 15, 16, 17)]  # the last one ends at 18:00
+    articles = ["2019-11-29 17:59:00,In,,AAA", "2019-11-29 18:10:00,After,,AAA"]
+    lab = make(articles=articles, symbols=("AAA",), timeframes=("1h",), rows=8)
+    exchange(lab, "1h", [*day, "2019-12-02 14:30", "2019-12-02 15:30"])
+    lab.run()
+    counts = read(lab, "features/articles", "AAA|1h")["tone"]
+    np.testing.assert_array_equal(counts, [np.nan, np.nan, np.nan, 1, 1, 0])
+    calendar = lab.head("features/articles", "AAA|1h").identity["params"]["calendar"]
+    assert calendar == "XNYS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("plugin: test.tones}", "plugin: test.tones, params: {of: tnoe}}", r"'tnoe'.*'tone'"),
+        (
+            "plugin: test.tones}",
+            "plugin: test.tones, params: {column: sentimnt}}",
+            r"column of tone 'sentimnt'.*'sentiment'",
+        ),
+        (
+            "plugin: test.tones}",
+            "plugin: test.tones, params: {of: news, column: title}}",
+            r"'title' of news is text.*declare Scores",
+        ),
+        (
+            "plugin: test.tones}",
+            "plugin: test.tones, params: {made_by: text.other}}",
+            r"made by test.words; it must be made by text.other",
+        ),
+        ("{join: count}", "{join: inner}", r"joined inner.*allowed: asof, count, sum"),
+        ("plugin: test.words", "plugin: test.word", r"field 'plugin'.*'test.words'"),
+        ("of: news, plugin", "of: nwes, plugin", r"side table with texts 'nwes'.*'news'"),
+        ("text: [title, summary]}\n", "text: [titel]}\n", r"in news 'titel'.*'title'"),
+        ("table.files", "table.fils", r"source of side tables 'table.fils'.*'table.files'"),
+        ("symbol: tickers", "missing: []", r"without \{symbol\}.*scope: market"),
+        ("name: tone, of", "name: news, of", r"Scores 'news' is called as the side table"),
+    ],
+)
+def test_what_is_wrong_is_told(make: Callable[..., Lab], old: str, new: str, told: str) -> None:
+    lab = make(rows=5)
+    lab.edit_yaml(old, new)
+    with pytest.raises(ConfigurationError, match=told):
+        lab.definitions()
+
+
+def test_symbols_without_a_table_have_no_feature(make: Callable[..., Lab]) -> None:
+    lab = make(NEWS.replace("source: table.files", "source: table.files\n  symbols: [BBB]"))
+    assert lab.covered()["features/articles"] == [("BBB", "1d")]
+    assert lab.covered()["side_data/tone"] == [("BBB", "event")]
+    lab.run()
+    assert lab.store.heads("features", "articles").keys() == {("BBB", "1d")}
+
+
+def test_a_symbol_without_articles_has_an_empty_table(make: Callable[..., Lab]) -> None:
+    lab = make(articles=ARTICLES[:1])
+    lab.run()
+    assert lab.head("side_data/tone", "BBB|event").row_count == 0
+    assert read(lab, "features/articles", "BBB|1d")["tone"].isna().all()
+    assert missed(lab.run()) == set()
+    news(lab, *ARTICLES)
+    lab.run()
+    assert read(lab, "features/articles", "BBB|1d")["tone"].sum() == 2
+
+
+def test_a_blank_text_has_no_score(make: Callable[..., Lab]) -> None:
+    lab = make(articles=["2020-01-03 10:00:00, ,,AAA", *ARTICLES])
+    lab.run()
+    scores = read(lab, "side_data/tone", "AAA|event")
+    assert scores.iloc[0].isna().all()
+    assert scores.iloc[1:].notna().all().all()
+    assert lab.head("side_data/tone", "AAA|event").summary["texts_blank"] == 1
+
+
+def test_the_description_tells_the_scorer(make: Callable[..., Lab]) -> None:
+    lab = make()
+    spec = lab.definitions().resolve_asset_graph().get(dg.AssetKey(["side_data", "tone"]))
+    assert "Scores by the number of words" in spec.description
+    assert spec.group_name == "side_data"
