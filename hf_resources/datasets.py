@@ -1,6 +1,7 @@
 """What the store speaks about: references, definitions, datasets.
 
-Plain immutable records and the error of a lost race. They know neither SQL nor Parquet.
+Plain immutable records, and the errors of a lost race and of storage that does not answer. They
+know neither SQL nor Parquet.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 class HeadConflictError(HfError):
     """The head moved to another version while this one was being made."""
+
+
+class StorageError(HfError):
+    """Lake or catalog cannot be read or written now: a server is away, or a disk is full.
+
+    It says nothing about the data, which are what they were.
+    """
+
+
+class CatalogInterruptedError(StorageError):
+    """The database went away inside a transaction; whether that was committed is not known."""
 
 
 @dataclass(frozen=True)

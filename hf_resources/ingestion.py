@@ -36,7 +36,7 @@ from hf_plugins.sessions import ExpectedBars, close_times
 from hf_plugins.timeframes import duration
 from hf_resources.calendars import expected_bars
 from hf_resources.chunks import Staged
-from hf_resources.datasets import Dataset
+from hf_resources.datasets import Dataset, StorageError
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import RAW_COLUMNS, Source
 from hf_resources.sources.paging import instant
@@ -178,6 +178,8 @@ def ingest(
         outcome = merge.outcome(rounded_bars(_one(pages), instrument, owner))
         notes = (*source.notes(instrument, timeframe), *remarks.sentences())
         return replace(outcome, notes=notes), spool
+    except StorageError:
+        raise  # the pages are as good as before
     except HfError as error:
         # Pages that are refused would be refused each time; the next run asks for them anew.
         spool.clear()

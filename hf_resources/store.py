@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import logging
+import random
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import pandas as pd
 from sqlalchemy import select
@@ -31,6 +33,7 @@ from hf_resources.catalog import Catalog
 from hf_resources.catalog.schema import TABLES, DatasetRow, DefinitionRow, Head
 from hf_resources.chunks import Chunk, Staged, covering, describe, grew
 from hf_resources.datasets import (
+    CatalogInterruptedError,
     Dataset,
     DatasetRef,
     Definition,
@@ -49,6 +52,8 @@ _R = TypeVar("_R")
 _ATTEMPTS: Final = 10
 _BATCH: Final = 500  # members of an IN list; far below every database's limit of parameters
 _THREADS: Final = 8
+_PAUSES: Final = (0.2, 0.8, 3.0, 8.0)
+"""Seconds until a publication is tried again whose catalog went away; a restart takes some."""
 
 
 @dataclass(frozen=True)
@@ -327,13 +332,18 @@ class DatasetStore:
         Raises:
             HeadConflictError: the head is neither ``expected`` nor of this version.
             DataError: the frame, a name or the summary breaks the store's contract.
+            StorageError: lake or catalog fail, also after repetition; the head is the old one, or
+                this version is whole.
         """
         prepared = self._prepare(ref, identity, definition, frame, attachments or {}, summary or {})
+        before = self.lookup(ref, prepared.version_hash) if force else None
 
-        def attempt() -> Dataset:
-            known = None if force else self.lookup(ref, prepared.version_hash)
-            stored = None if known else self._store_objects(prepared, mend=force)
-            return self._commit(prepared, stored, expected, force=force)
+        def attempt(*, interrupted: bool) -> Dataset:
+            # What an interrupted attempt may have committed is not stored a second time.
+            forced = force and not (interrupted and self._is_newer(prepared, before))
+            known = None if forced else self.lookup(ref, prepared.version_hash)
+            stored = None if known else self._store_objects(prepared, mend=forced)
+            return self._commit(prepared, stored, expected, force=forced)
 
         published = _until_undisturbed(attempt)
         self._warn_if_different(prepared, published)
@@ -352,7 +362,7 @@ class DatasetStore:
         if head is not None and head.id == dataset.id:
             return head
 
-        def attempt() -> Dataset:
+        def attempt(**_: bool) -> Dataset:
             with self.catalog.write() as connection, Session(connection) as session:
                 _move_head(session, ref, dataset.id, dataset.version_hash, expected)
                 row = connection.execute(statements(ref.layer).head, series(ref)).one()
@@ -517,6 +527,10 @@ class DatasetStore:
             chunks=[chunk.to_json() for chunk in chunks],
         )
 
+    def _is_newer(self, prepared: _Prepared, before: Dataset | None) -> bool:
+        found = self.lookup(prepared.ref, prepared.version_hash)
+        return found is not None and (before is None or found.id != before.id)
+
     def _warn_if_different(self, prepared: _Prepared, published: Dataset) -> None:
         if prepared.staged.digests != dict(published.column_digests):
             _log.warning(
@@ -528,17 +542,28 @@ class DatasetStore:
             )
 
 
-def _until_undisturbed(attempt: Callable[[], Dataset]) -> Dataset:
-    """Repeat what failed because somebody else wrote the same rows first.
+class _Attempt(Protocol):
+    def __call__(self, *, interrupted: bool) -> Dataset: ...
 
-    What their rows mean (the same version, or a conflict) is decided afresh each time.
+
+def _until_undisturbed(attempt: _Attempt) -> Dataset:
+    """Repeat what failed because somebody else wrote the same rows first, or the catalog went away.
+
+    What their rows mean (the same version, or a conflict) is decided afresh each time, and so is
+    whether what was interrupted had been committed: ``interrupted`` says that it may have been.
     """
+    interrupted, pauses = False, iter(_PAUSES)
     for _ in range(_ATTEMPTS - 1):
         try:
-            return attempt()
+            return attempt(interrupted=interrupted)
         except (IntegrityError, StaleDataError, _ObjectsVanishedError):
             continue
-    return attempt()
+        except CatalogInterruptedError:
+            interrupted, pause = True, next(pauses, None)
+            if pause is None:
+                raise
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads the publishers)
+    return attempt(interrupted=interrupted)
 
 
 def _upsert_definition(session: Session, definition: Definition) -> DefinitionRow:

@@ -1,4 +1,4 @@
-"""What all tests share: where the data for tests lies."""
+"""What all tests share: where the data for tests lies, and the servers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+
+from tests.faces import (  # noqa: F401  (fixtures and the hook that runs tests on them)
+    empty_postgres,
+    face,
+    postgres_server,
+    pytest_generate_tests,
+    redis_process,
+    redis_server,
+    s3_lake,
+    s3_server,
+)
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 

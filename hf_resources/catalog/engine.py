@@ -1,6 +1,7 @@
 """Opening the catalog database: engine, transactions, migrations.
 
-What differs between SQLite and Postgres is settled here, so that nobody else asks which one it is.
+What differs between SQLite and Postgres is settled here, so that nobody else asks which one it is,
+and so is what is said when the database fails.
 Tables are in ``schema``; what is read and written is the store's affair.
 """
 
@@ -16,16 +17,38 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from hf_plugins.errors import ConfigurationError
 from hf_resources.catalog.migrations import HEAD_REVISION
+from hf_resources.datasets import CatalogInterruptedError, StorageError
 from hf_resources.settings import normalise_catalog_url
 
 # Publishers share this Postgres advisory lock, garbage collection takes it alone.
 _LOCK: Final = 0x6866_6C61
 _BUSY_SECONDS: Final = 60
 _WRITE: Final = {"hf_write": True}
+# A server that is away is noticed within half a minute, whether it refuses or is silent.
+_POSTGRES_CLIENT: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+# A client whose machine is gone must not hold its locks for hours, as it would by default. One that
+# only pauses keeps them: what it does meanwhile, such as deleting objects, relies on them.
+_POSTGRES_SESSION: Final = (
+    f"SET lock_timeout = '{_BUSY_SECONDS}s'",
+    "SET tcp_keepalives_idle = 15",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+)
+# What a Postgres server says when it, and not the statement, is the cause: connection exceptions,
+# insufficient resources, operator intervention, system error; and that a transaction was chosen to
+# end a deadlock.
+_POSTGRES_FAULTS: Final = ("08", "53", "57", "58", "40")
+_WHOLE: Final = "What a head points to is whole, whether or not this still moved it"
 
 
 class Catalog:
@@ -68,14 +91,18 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for single statements, each seeing what is committed by then."""
-        with self._readers.connect() as connection:
+        """A connection for single statements, each seeing what is committed by then.
+
+        Raises:
+            StorageError: the database went away; likewise in the other transactions.
+        """
+        with self._failing("read"), self._readers.connect() as connection:
             yield connection
 
     @contextmanager
     def stream(self) -> Iterator[Connection]:
         """A read transaction, for results too long for memory; it blocks nobody."""
-        with self.engine.connect() as connection, connection.begin():
+        with self._failing("read"), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -84,6 +111,12 @@ class Catalog:
 
         SQLite has one writer at a time, which waits for its turn at the start: a transaction that
         began by reading could not become a writer once another has written.
+
+        Raises:
+            CatalogInterruptedError: the database went away; whether the transaction was committed
+                is not known.
+            StorageError: the disk is full, or another writer holds the catalog for too long;
+                nothing was committed.
         """
         with self._transaction("pg_advisory_xact_lock_shared") as connection:
             yield connection
@@ -96,10 +129,25 @@ class Catalog:
 
     @contextmanager
     def _transaction(self, lock: str) -> Iterator[Connection]:
-        with self.engine.connect().execution_options(**_WRITE) as connection, connection.begin():
+        with (
+            self._failing("written"),
+            self.engine.connect().execution_options(**_WRITE) as connection,
+            connection.begin(),
+        ):
             if self.engine.dialect.name != "sqlite":
                 connection.execute(text(f"SELECT {lock}(:key)"), {"key": _LOCK})
             yield connection
+
+    @contextmanager
+    def _failing(self, done: str) -> Iterator[None]:
+        """Name the catalog, the cause and the remedy where the database fails, not a statement."""
+        try:
+            yield
+        except DBAPIError as error:
+            failure = _failure(self.engine, error, done)
+            if failure is None:
+                raise
+            raise failure from None
 
 
 def upgrade(url: str) -> bool:
@@ -126,7 +174,21 @@ def _create_engine(url: str) -> Engine:
     }
     if parsed.get_backend_name() != "sqlite":
         # The daemon outlives restarts of the server.
-        return create_engine(parsed, pool_pre_ping=True, skip_autocommit_rollback=True, **codec)
+        engine = create_engine(
+            parsed,
+            pool_pre_ping=True,
+            skip_autocommit_rollback=True,
+            connect_args=_POSTGRES_CLIENT,
+            **codec,
+        )
+
+        @event.listens_for(engine, "connect")
+        def _limit(connection: Any, _record: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(";".join(_POSTGRES_SESSION))
+            connection.commit()
+
+        return engine
     if parsed.database:
         folder = Path(parsed.database).parent
         try:
@@ -158,6 +220,32 @@ def _reachable(engine: Engine) -> str | None:
     except DBAPIError as error:
         shown = engine.url.render_as_string(hide_password=True)
         raise ConfigurationError(f"catalog {shown} cannot be opened: {error.orig}") from None
+
+
+def _failure(engine: Engine, error: DBAPIError, done: str) -> StorageError | None:
+    """What to say of an error of the database; None where the statement was wrong."""
+    shown = engine.url.render_as_string(hide_password=True)
+    cause = " ".join(str(error.orig).split())
+    what = f"catalog {shown} cannot be {done}: {cause}"
+    if "is full" in cause:
+        return StorageError(
+            f"{what}. Nothing was changed; free some space on its disk and run it again"
+        )
+    code = getattr(error.orig, "pgcode", None)
+    if "is locked" in cause or code == "55P03":
+        return StorageError(
+            f"{what}. Another process has held it for {_BUSY_SECONDS} seconds; nothing was "
+            "changed. Run it again once that one has finished"
+        )
+    if engine.dialect.name == "sqlite":
+        if not isinstance(error, OperationalError) or "no such" in cause:
+            return None
+        return StorageError(f"{what}. {_WHOLE}; look after its file, and run it again")
+    lost = error.connection_invalidated or isinstance(error, InterfaceError)
+    lost = lost or (isinstance(error, OperationalError) and code is None)
+    if lost or str(code).startswith(_POSTGRES_FAULTS):
+        return CatalogInterruptedError(f"{what}. {_WHOLE}; run it again once the server answers")
+    return None
 
 
 def _revision(engine: Engine) -> str | None:

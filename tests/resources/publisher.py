@@ -7,6 +7,7 @@ a second. The server opens no store, so no thread or connection is inherited.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -34,10 +35,22 @@ SERIES = (SINGLE, SEVERAL, MODEL)
 
 
 def spawn(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start a child."""
-    child = CONTEXT.Process(target=target, args=arguments, daemon=True)
+    """Start a child, which finds the same S3 server."""
+    child = CONTEXT.Process(target=_run, args=(_aws(), target, arguments), daemon=True)
     child.start()
     return child
+
+
+def _aws() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def _run(environ: dict[str, str], target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    # What the server of the forks was started with is older than this test.
+    for name in _aws():
+        del os.environ[name]
+    os.environ |= environ
+    target(*arguments)
 
 
 def content(ref: DatasetRef, length: int) -> tuple[Any, dict[str, bytes]]:

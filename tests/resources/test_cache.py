@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,75 +20,19 @@ from hf_resources.settings import Settings
 from tests import servers
 from tests.resources import market
 
-NO_REDIS = "no redis-server binary (on Debian: apt-get install redis-server)"
-PASSWORD = "p4ss"
 REF = DatasetRef("market_data", "bars", "BTCUSDT", "1h")
 HOURLY = market.ohlcv(21_000, timeframe="1h", start="2022-06-01")  # three chunks
 IN_2023 = (datetime(2023, 1, 1, tzinfo=UTC), datetime(2023, 2, 1, tzinfo=UTC))
 
 
-@dataclass
-class Server:
-    """A Redis server of one's own, that can be stopped, killed and started again."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
-
-    @property
-    def redis(self) -> Any:
-        from redis import Redis
-
-        return Redis.from_url(self.url)
-
-    def start(self) -> None:
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""]
-        command += ["--dir", str(self.folder), "--requirepass", PASSWORD]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.redis.ping()
-                return
-            except Exception:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise
-                time.sleep(0.02)
-
-    def end(self, how: int) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(how)
-            self.process.wait(10)
-            self.process = None
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if shutil.which("redis-server") is None:
-        pytest.skip(NO_REDIS)
-    server = Server(tmp_path_factory.mktemp("redis"), servers.free_port())
-    server.start()
-    yield server
-    server.end(signal.SIGKILL)
-
-
 @pytest.fixture
-def server(running: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+def server(redis_server: servers.Redis, monkeypatch: pytest.MonkeyPatch) -> servers.Redis:
     monkeypatch.setattr(cache_module, "_told", set())
-    if running.process is None:
-        running.start()
-    running.redis.flushall()
-    return running
+    return redis_server
 
 
 @pytest.fixture
-def cached(server: Server, tmp_path: Path) -> Settings:
+def cached(server: servers.Redis, tmp_path: Path) -> Settings:
     return Settings.from_env({"HF_HOME": str(tmp_path), "HF_REDIS_URL": server.url})
 
 
@@ -109,7 +50,7 @@ def _lose_the_lake(client: Client) -> None:
         client.store.lake.delete([item.path])
 
 
-def _fields(server: Server) -> list[bytes]:
+def _fields(server: servers.Redis) -> list[bytes]:
     redis = server.redis
     return [field for key in redis.scan_iter() for field in redis.hkeys(key)]
 
@@ -117,7 +58,7 @@ def _fields(server: Server) -> list[bytes]:
 # -- what is cached
 
 
-def test_what_was_read_once_is_read_from_redis(client: Client, server: Server) -> None:
+def test_what_was_read_once_is_read_from_redis(client: Client, server: servers.Redis) -> None:
     first = client.bars("BTCUSDT", "1h")
     assert len(_fields(server)) == 3
     _lose_the_lake(client)
@@ -140,7 +81,9 @@ def test_a_cached_answer_is_that_of_the_lake(client: Client) -> None:
     assert as_pandas.equals(from_lake.bars("BTCUSDT", "1h", engine="pandas"))
 
 
-def test_only_chunks_and_columns_that_are_read_are_cached(client: Client, server: Server) -> None:
+def test_only_chunks_and_columns_that_are_read_are_cached(
+    client: Client, server: servers.Redis
+) -> None:
     client.bars("BTCUSDT", "1h", *IN_2023, columns=["close"])
     (field,) = _fields(server)
     assert b"-2023-" in field
@@ -152,7 +95,7 @@ def test_only_chunks_and_columns_that_are_read_are_cached(client: Client, server
     assert max(sizes) < 3 * 8 * 365 * 24 * 1.1
 
 
-def test_what_is_cached_in_part_is_completed(client: Client, server: Server) -> None:
+def test_what_is_cached_in_part_is_completed(client: Client, server: servers.Redis) -> None:
     whole = client.bars("BTCUSDT", "1h")
     (key,) = server.redis.keys()
     server.redis.hdel(key, _fields(server)[1])
@@ -162,7 +105,7 @@ def test_what_is_cached_in_part_is_completed(client: Client, server: Server) -> 
 
 @pytest.mark.parametrize("value", [b"", b"nonsense", b"ARROW1\0\0" + bytes(100)])
 def test_a_damaged_entry_is_read_from_the_lake_and_replaced(
-    client: Client, server: Server, value: bytes
+    client: Client, server: servers.Redis, value: bytes
 ) -> None:
     whole = client.bars("BTCUSDT", "1h")
     (key,) = server.redis.keys()
@@ -173,7 +116,7 @@ def test_a_damaged_entry_is_read_from_the_lake_and_replaced(
     assert client.bars("BTCUSDT", "1h").equals(whole)
 
 
-def test_an_entry_of_other_rows_is_not_believed(client: Client, server: Server) -> None:
+def test_an_entry_of_other_rows_is_not_believed(client: Client, server: servers.Redis) -> None:
     whole = client.bars("BTCUSDT", "1h")
     (key,) = server.redis.keys()
     fields = _fields(server)
@@ -184,7 +127,7 @@ def test_an_entry_of_other_rows_is_not_believed(client: Client, server: Server) 
     assert found.equals(whole)
 
 
-def test_entries_expire_after_the_time_to_live(cached: Settings, server: Server) -> None:
+def test_entries_expire_after_the_time_to_live(cached: Settings, server: servers.Redis) -> None:
     client = Client.open(replace(cached, redis_ttl=1))
     market.came(client.store, HOURLY, market.FIRST, timeframe="1h")
     client.bars("BTCUSDT", "1h")
@@ -193,7 +136,7 @@ def test_entries_expire_after_the_time_to_live(cached: Settings, server: Server)
     assert server.redis.keys() == []
 
 
-def test_the_time_to_live_is_an_hour_by_default(client: Client, server: Server) -> None:
+def test_the_time_to_live_is_an_hour_by_default(client: Client, server: servers.Redis) -> None:
     client.bars("BTCUSDT", "1h")
     (key,) = server.redis.keys()
     assert 3590 < server.redis.ttl(key) <= 3600
@@ -211,7 +154,7 @@ def _revised(factor: float = 1.01) -> Any:
 
 
 def test_a_new_head_evicts_what_it_does_not_share(
-    client: Client, cached: Settings, server: Server
+    client: Client, cached: Settings, server: servers.Redis
 ) -> None:
     client.bars("BTCUSDT", "1h")
     before = set(_fields(server))
@@ -225,7 +168,7 @@ def test_a_new_head_evicts_what_it_does_not_share(
 
 
 def test_a_head_that_moves_back_evicts_too(
-    client: Client, cached: Settings, server: Server
+    client: Client, cached: Settings, server: servers.Redis
 ) -> None:
     old = client.store.head(REF)
     assert old is not None
@@ -239,7 +182,7 @@ def test_a_head_that_moves_back_evicts_too(
 
 
 def test_a_reader_evicts_what_a_publisher_without_a_cache_left(
-    client: Client, server: Server
+    client: Client, server: servers.Redis
 ) -> None:
     client.bars("BTCUSDT", "1h")
     market.came(client.store, _revised(), market.FIRST + timedelta(days=1), timeframe="1h")
@@ -248,7 +191,7 @@ def test_a_reader_evicts_what_a_publisher_without_a_cache_left(
     assert len(_fields(server)) == 3  # two shared ones and the new one
 
 
-def test_other_series_stay(client: Client, cached: Settings, server: Server) -> None:
+def test_other_series_stay(client: Client, cached: Settings, server: servers.Redis) -> None:
     other: Any = {"timeframe": "1h", "symbol": "ETHUSDT"}
     market.came(client.store, HOURLY, market.FIRST, **other)
     client.bars("ETHUSDT", "1h")
@@ -285,7 +228,7 @@ def test_without_a_url_there_is_no_cache_and_nothing_to_say(
 
 
 def test_a_server_killed_midway_costs_one_warning_and_no_answer(
-    client: Client, cached: Settings, server: Server, caplog: pytest.LogCaptureFixture
+    client: Client, cached: Settings, server: servers.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = client.bars("BTCUSDT", "1h")
     server.end(signal.SIGKILL)
@@ -298,11 +241,11 @@ def test_a_server_killed_midway_costs_one_warning_and_no_answer(
     assert client.bars("BTCUSDT", "1h").height == 21_024
     (said,) = _warnings(caplog)
     assert said.startswith(f"Redis at redis://127.0.0.1:{server.port}/0 is not used")
-    assert PASSWORD not in said
+    assert server.password not in said
 
 
 def test_a_server_that_comes_back_is_used_again(
-    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+    client: Client, server: servers.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.bars("BTCUSDT", "1h")
     server.end(signal.SIGKILL)
@@ -317,7 +260,7 @@ def test_a_server_that_comes_back_is_used_again(
 
 
 def test_a_restart_between_two_reads_is_not_even_noticed(
-    client: Client, server: Server, caplog: pytest.LogCaptureFixture
+    client: Client, server: servers.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.bars("BTCUSDT", "1h")
     server.end(signal.SIGTERM)
@@ -327,7 +270,7 @@ def test_a_restart_between_two_reads_is_not_even_noticed(
     assert _warnings(caplog) == []
 
 
-def test_a_server_that_hangs_is_waited_for_once(client: Client, server: Server) -> None:
+def test_a_server_that_hangs_is_waited_for_once(client: Client, server: servers.Redis) -> None:
     expected = client.bars("BTCUSDT", "1h")
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)
@@ -341,7 +284,7 @@ def test_a_server_that_hangs_is_waited_for_once(client: Client, server: Server) 
 
 
 def test_a_server_without_memory_answers_and_is_told_of(
-    client: Client, server: Server, caplog: pytest.LogCaptureFixture
+    client: Client, server: servers.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.redis.config_set("maxmemory", "1mb")
     try:
@@ -354,9 +297,9 @@ def test_a_server_without_memory_answers_and_is_told_of(
 
 
 def test_a_wrong_password_is_told_without_showing_it(
-    client: Client, cached: Settings, server: Server, caplog: pytest.LogCaptureFixture
+    client: Client, cached: Settings, server: servers.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wrong = replace(cached, redis_url=server.url.replace(PASSWORD, "s3cret"))
+    wrong = replace(cached, redis_url=server.url.replace(server.password, "s3cret"))
     assert Client.open(wrong).bars("BTCUSDT", "1h").height == 21_000
     (said,) = _warnings(caplog)
     assert "s3cret" not in said

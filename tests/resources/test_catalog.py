@@ -20,6 +20,9 @@ from hf_resources.catalog.migrations import HEAD_REVISION
 from hf_resources.catalog.schema import TABLES, Base, Feature, Head
 from hf_resources.datasets import LAYERS
 from hf_resources.settings import Settings
+from tests.faces import CATALOGS
+
+FACES = CATALOGS
 
 
 def test_the_migrated_schema_is_that_of_the_models(settings: Settings) -> None:

@@ -65,7 +65,7 @@ def kill_repeatedly(settings: Settings, kills: int, seed: int) -> None:
     # All versions, not the heads alone, also after the remains are cleared away.
     store.lake.put_if_absent("features/orphan.parquet", b"left behind")
     past = (datetime.now(UTC) - timedelta(days=1)).timestamp()
-    root = Path(settings.lake_url)
+    root = Path(settings.lake_url)  # in S3 nothing is ever half-written
     for file in root.rglob("*#*"):
         os.utime(file, (past, past))
     report = store.collect_garbage(grace=timedelta(0))

@@ -16,7 +16,20 @@ from tests.resources import publisher
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
+    """On a disk."""
     return Lake(str(tmp_path / "lake"))
+
+
+@pytest.fixture(params=["local", "s3"])
+def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    """On a disk, and in S3."""
+    if request.param == "local":
+        return Lake(str(tmp_path / "lake"))
+    return Lake(request.getfixturevalue("s3_lake"))
+
+
+def names(lake: Lake) -> list[str]:
+    return sorted(item.path for item in lake.list())
 
 
 def files(tmp_path: Path) -> list[str]:
@@ -24,29 +37,71 @@ def files(tmp_path: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
-def test_an_object_is_created_once_and_never_changed(lake: Lake, tmp_path: Path) -> None:
-    assert lake.put_if_absent("a/b/one.parquet", b"first")
-    assert not lake.put_if_absent("a/b/one.parquet", b"second")
-    assert lake.get("a/b/one.parquet") == b"first"
-    assert files(tmp_path) == ["a/b/one.parquet"]  # nothing half-written stays
+def test_an_object_is_created_once_and_never_changed(any_lake: Lake) -> None:
+    assert any_lake.put_if_absent("a/b/one.parquet", b"first")
+    assert not any_lake.put_if_absent("a/b/one.parquet", b"second")
+    assert any_lake.get("a/b/one.parquet") == b"first"
+    assert names(any_lake) == ["a/b/one.parquet"]
 
 
-def test_replace_overwrites(lake: Lake, tmp_path: Path) -> None:
-    lake.put_if_absent("one", b"damaged")
-    lake.replace("one", b"mended")
-    lake.replace("two", b"new")
-    assert (lake.get("one"), lake.get("two")) == (b"mended", b"new")
-    assert files(tmp_path) == ["one", "two"]
+def test_nothing_half_written_stays(lake: Lake, tmp_path: Path) -> None:
+    lake.put_if_absent("a/one", b"first")
+    lake.put_if_absent("a/one", b"second")
+    lake.replace("a/one", b"third")
+    assert files(tmp_path) == ["a/one"]
 
 
-def test_a_missing_object_is_named_by_its_address(lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(16 << 20) - 1, 16 << 20, 50_000_000])
+def test_a_large_object_is_created_once_and_never_changed(any_lake: Lake, size: int) -> None:
+    """From 16 MiB on, S3 gets it in parts, and it still appears as a whole or not at all."""
+    first, second = (bytes([number]) * size for number in (1, 2))
+    assert any_lake.put_if_absent("large one", first)
+    assert not any_lake.put_if_absent("large one", second)
+    assert any_lake.get("large one") == first
+    any_lake.replace("large one", second)
+    assert any_lake.get("large one") == second
+    assert names(any_lake) == ["large one"]
+
+
+def test_of_many_threads_one_creates_a_large_object(any_lake: Lake) -> None:
+    barrier = Barrier(3)
+
+    def attempt(number: int) -> bool:
+        barrier.wait(30)
+        return any_lake.put_if_absent("race", bytes([number]) * (17 << 20))
+
+    with ThreadPoolExecutor(3) as pool:
+        won = list(pool.map(attempt, range(3)))
+    assert sorted(won) == [False, False, True]
+    assert any_lake.get("race") == bytes([won.index(True)]) * (17 << 20)
+    assert names(any_lake) == ["race"]
+
+
+def test_replace_overwrites(any_lake: Lake) -> None:
+    any_lake.put_if_absent("one", b"damaged")
+    any_lake.replace("one", b"mended")
+    any_lake.replace("two", b"new")
+    assert (any_lake.get("one"), any_lake.get("two")) == (b"mended", b"new")
+    assert names(any_lake) == ["one", "two"]
+
+
+def test_a_missing_object_is_named_by_its_address(any_lake: Lake) -> None:
     with pytest.raises(DataError) as caught:
-        lake.get("features/none.parquet")
-    assert f"file://{tmp_path}/lake/features/none.parquet is missing" in str(caught.value)
-    assert not lake.exists("features/none.parquet")
+        any_lake.get("features/none.parquet")
+    assert f"{any_lake.uri('features/none.parquet')} is missing" in str(caught.value)
+    assert not any_lake.exists("features/none.parquet")
 
 
-def test_listing_and_deleting(lake: Lake) -> None:
+def test_addresses_are_those_of_the_lake(
+    lake: Lake, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    assert lake.uri("a/b") == f"file://{tmp_path}/lake/a/b"
+    url = request.getfixturevalue("s3_lake")
+    assert Lake(url).uri("a/b") == f"{url}/a/b"
+
+
+def test_listing_and_deleting(any_lake: Lake) -> None:
+    lake = any_lake
     for path in ("a/1", "a/b/2", "ab/3"):
         lake.put_if_absent(path, b"12345")
     found = list(lake.list("a"))
@@ -83,7 +138,8 @@ def test_no_object_is_written_outside_the_lake(lake: Lake, path: str, tmp_path: 
     assert not (tmp_path / "outside").exists()
 
 
-def test_of_many_threads_one_creates_the_object(lake: Lake, tmp_path: Path) -> None:
+def test_of_many_threads_one_creates_the_object(any_lake: Lake) -> None:
+    lake = any_lake
     barrier = Barrier(8)
 
     def attempt(number: int) -> list[bool]:
@@ -99,15 +155,16 @@ def test_of_many_threads_one_creates_the_object(lake: Lake, tmp_path: Path) -> N
         winners = [number for number in range(8) if answers[number][turn]]
         assert len(winners) == 1
         assert lake.get(f"race/{turn}") == bytes(winners) * 100_000
-    assert len(files(tmp_path)) == 20
+    assert len(names(lake)) == 20
 
 
-def test_of_several_processes_one_creates_the_object(lake: Lake, tmp_path: Path) -> None:
+def test_of_several_processes_one_creates_the_object(any_lake: Lake) -> None:
+    lake = any_lake
     paths = [f"race/{turn}" for turn in range(20)]
     barrier, answers = publisher.CONTEXT.Barrier(3), publisher.CONTEXT.Queue()
     data = b"x" * 200_000
     children = [
-        publisher.spawn(publisher.put_once, lake.uri(""), paths, data, barrier, answers)
+        publisher.spawn(publisher.put_once, lake.uri("").rstrip("/"), paths, data, barrier, answers)
         for _ in range(3)
     ]
     received = [answers.get(timeout=60) for _ in range(60)]
@@ -116,7 +173,7 @@ def test_of_several_processes_one_creates_the_object(lake: Lake, tmp_path: Path)
     assert Counter(path for path, won, _ in received if won) == dict.fromkeys(paths, 1)
     # A loser may rely on the object at once.
     assert {read for _, _, read in received} == {data}
-    assert len(files(tmp_path)) == 20
+    assert len(names(lake)) == 20
 
 
 def test_staging_files_of_killed_writers_are_found_once_they_are_old(

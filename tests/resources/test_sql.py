@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +17,6 @@ from hf_resources.client import Client
 from hf_resources.datasets import DatasetRef
 from hf_resources.settings import Settings
 from hf_resources.store import DatasetStore
-from tests import servers
 from tests.resources import market, samples
 
 if TYPE_CHECKING:
@@ -243,49 +237,9 @@ def test_a_missing_library_is_told(settings: Settings, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
+def bucket(s3_lake: str, tmp_path: Path) -> Settings:
     """An installation whose lake is in S3."""
-    beside = Path(sys.executable).with_name("moto_server")
-    binary = str(beside) if beside.exists() else shutil.which("moto_server")
-    if binary is None:
-        pytest.skip("no S3 server (pip install 'moto[server]')")
-    port = servers.free_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary, "-p", str(port)], stdout=log, stderr=log, env=os.environ.copy()
-        )
-    try:
-        _make_bucket(endpoint)
-        home = str(tmp_path / "home")
-        yield Settings.from_env({"HF_HOME": home, "HF_LAKE_URL": "s3://lake/some where"})
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _make_bucket(endpoint: str) -> None:
-    import requests
-
-    host, _, port = endpoint.removeprefix("http://").partition(":")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection((host, int(port)), 1).close()
-            break
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-    # An unsigned request: the server checks no signatures.
-    assert requests.put(f"{endpoint}/lake", timeout=30).ok
+    return Settings.from_env({"HF_HOME": str(tmp_path / "home"), "HF_LAKE_URL": s3_lake})
 
 
 def test_a_lake_in_s3_is_read_like_a_local_one(bucket: Settings) -> None:

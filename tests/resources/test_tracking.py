@@ -31,8 +31,10 @@ from hf_resources.sources.base import Source
 from hf_resources.store import DatasetStore
 from hf_resources.stored_quality import daily_quality, gaps, lateness
 from hf_resources.tracking import CHECKED_EVERY, Fetch, Tracking
+from tests.faces import CATALOGS
 from tests.resources.samples import identity
 
+FACES = CATALOGS
 HOUR = timedelta(hours=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CRYPTO = Instrument("BTCUSDT", "crypto", "24/7", 2, 3)
