@@ -7,6 +7,7 @@ as a difference.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -23,15 +24,15 @@ from hf_plugins.certificate.inputs import FUTURE, POISONS, Inputs, nanoseconds
 from hf_plugins.certificate.verdict import ASPECTS, Aspect, Certificate, Finding, Level
 from hf_plugins.errors import DataError
 
-Join = Callable[
-    [pd.DataFrame, Mapping[Side, pd.DataFrame], str, np.ndarray | None], pd.DataFrame
-]
+Join = Callable[[pd.DataFrame, Mapping[Side, pd.DataFrame], str, np.ndarray | None], pd.DataFrame]
 """What puts side rows beside own bars; see :func:`hf_plugins.joins.joined`."""
 
 _FADED: Final = 1e-12
 _EXACT: Final = 0.0
 _COMPARED: Final = 6
 """Rows at the end of a tail that it must reproduce."""
+_EARLY: Final = 300
+"""The row whose recomputation is repeated at the end is before this one where it can be."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,13 @@ def certify(
     bench = _Bench(plugin, read, published, seed, join)
     trial = _Trial(bench, _effort(level, len(published)), first, enough)
     exact = trial.whole_prefixes if level == "full" else trial.tails
-    aspects = [exact(), trial.futures(), trial.growth(), trial.ticks(), trial.repeated()]
+    aspects = [exact(), trial.futures()]
+    if any(each.finding for each in aspects):
+        # What looks ahead differs without its future, whatever else is done to it.
+        aspects += [Aspect(name, 0, 0, note="looks ahead") for name in ("growth", "tick")]
+    else:
+        aspects += [trial.growth(), trial.ticks()]
+    aspects.append(trial.repeated())
     return Certificate(
         plugin=plugin.key or type(plugin).__name__,
         level=level,
@@ -242,11 +249,13 @@ class _Trial:
             bench.inputs, bench.published, bench.place, bench.lookback, self.first, self._rng
         )
         drawn = itertools.islice(sampled_rows(found, self._rng), 4 * self.effort.cuts)
-        # Early rows are cheap for a feature that reads all of its past, and hold most of what
-        # depends on the sample; they come first.
         self.rows = sorted(itertools.islice(drawn, self.effort.cuts))
         self._spare = list(drawn)
         self._once: tuple[int, pd.DataFrame] | None = None
+        # The first computation of all is the one that is repeated at the end.
+        early = [row for row in self.rows if row < _EARLY] or self.rows[:1]
+        with contextlib.suppress(_RaisedError):  # told where the row has its turn
+            self._once = early[-1], bench.prefix(early[-1])
 
     # ------------------------------------------------------------------------ aspects
 
@@ -340,12 +349,9 @@ class _Trial:
                 again = bench.prefix(row)
             except _RaisedError as error:
                 return 0, _raised(error)
-            low = min(self.first, row)
-            found = bench.difference(again, low, row, bench.prefix_tolerance)
-            if found is None and not before.equals(again):
-                told = "the same inputs gave other values than at the first time"
-                found = _Difference(-1, "", None, None, told)
-            return row - low + 1, found
+            told = "the same inputs gave other values than at the first time"
+            same = before.equals(again)
+            return row + 1, None if same else _Difference(-1, "", None, None, told)
 
         return self._each("repeated", [row], attempt, at="end of the cut")
 
@@ -369,15 +375,13 @@ class _Trial:
             found = bench.prefix(row)
         except _RaisedError as error:
             return 0, _raised(error)
-        if self._once is None:
-            self._once = row, found
         return row - self.first + 1, bench.difference(
             found, self.first, row, bench.prefix_tolerance
         )
 
     def _tail(self, row: int) -> tuple[int, _Difference | None]:
         bench = self.bench
-        if self._once is None or bench.tail_start(row, _COMPARED) == 0:
+        if bench.tail_start(row, _COMPARED) == 0:
             return self._prefix(row)
         low = max(self.first, row - _COMPARED + 1)
         try:

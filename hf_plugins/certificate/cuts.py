@@ -56,9 +56,9 @@ def strata(
         "last": np.array([n - 1]),
         "first": np.arange(4) + first,
         "anywhere": rng.integers(first, n, 400),
-        "side rows": _beside(inputs, place, rng),
+        **_beside(inputs, place, rng),
         "look-back": np.array([-2, -1, 0, 1]) + (lookback or 0),
-        "session ends": _calendar_ends(published.index, rng),
+        **_calendar_ends(published.index, rng),
         "extremes of the input": _extremes(inputs.own.iloc[place], rng),
         "extremes of the output": _jumps(published, rng),
         "start": np.array([10, 30, 60, 120, 250]) + first,
@@ -67,18 +67,20 @@ def strata(
     return {name: rows[(rows >= first) & (rows < n)] for name, rows in found.items()}
 
 
-def _calendar_ends(index: pd.Index, rng: np.random.Generator) -> np.ndarray:
+def _calendar_ends(index: pd.Index, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Last and first rows of days, weeks and months, and those before and after a gap."""
-    stamps = cast(pd.DatetimeIndex, index)
-    if len(stamps) < 3:
-        return np.arange(len(stamps))
-    naive = stamps.tz_localize(None).as_unit("ns")
+    if len(index) < 3:
+        return {}
+    naive = cast(pd.DatetimeIndex, index).tz_localize(None).as_unit("ns")
     steps = np.diff(naive.asi8)
-    ends = [np.flatnonzero(steps > np.median(steps))]
-    ends += [np.flatnonzero(np.diff(naive.to_period(unit).asi8)) for unit in ("D", "W", "M")]
-    # As many of each: in a long history of minutes few ends of days are ends of months.
-    chosen = np.concatenate([_some(rows, rng, 25) for rows in ends])
-    return np.concatenate([chosen, chosen + 1])
+    ends = {"gaps": np.flatnonzero(steps > np.median(steps))}
+    for unit, name in (("D", "ends of days"), ("W", "ends of weeks"), ("M", "ends of months")):
+        ends[name] = np.flatnonzero(np.diff(naive.to_period(unit).asi8))
+    found = {}
+    for name, rows in ends.items():
+        chosen = _some(rows, rng, 25)
+        found[name] = np.concatenate([chosen, chosen + 1])
+    return found
 
 
 def _extremes(bars: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
@@ -112,20 +114,20 @@ def _jumps(values: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(found) if found else np.array([], dtype=np.int64)
 
 
-def _beside(inputs: Inputs, place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The last row before a side row was known, and the first one that could know it."""
-    found = []
+def _beside(inputs: Inputs, place: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The last rows before a side row was known, and the first ones that could know it."""
+    found: dict[str, list[np.ndarray]] = {"before side rows": [], "at side rows": []}
     for side in inputs.sides:
-        known = inputs.known_from(side)
+        known = np.sort(inputs.known_from(side))
         limits = inputs.limits(side)[place]
         after = np.searchsorted(limits, known)
         # Those that share a bar with another one, or are known at the very close, are rare.
         rare = np.flatnonzero(np.r_[False, np.diff(after) == 0])
-        closes = limits[np.minimum(after, len(limits) - 1)] if len(limits) else limits
-        exact = np.flatnonzero(known == closes)
+        exact = np.flatnonzero(known == limits[np.minimum(after, len(limits) - 1)])
         for rows in (np.arange(len(known)), rare, exact):
-            found += [after[_some(rows, rng, 20)], after[_some(rows, rng, 20)] - 1]
-    return np.concatenate(found) if found else np.array([], dtype=np.int64)
+            found["before side rows"].append(after[_some(rows, rng, 20)] - 1)
+            found["at side rows"].append(after[_some(rows, rng, 20)])
+    return {name: np.concatenate(rows) for name, rows in found.items() if rows}
 
 
 def _some(rows: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What a feature is computed from, and from which instant on each row of it is known.
 
 Knowledge is decided from time stamps, the length of bars and declared lags, apart from
-:mod:`hf_plugins.joins`: what a join does wrong must not be wrong here in the same way. Here are also
-the inputs as they were at the close of a row, and as they might go on after it.
+:mod:`hf_plugins.joins`: what a join does wrong must not be wrong here in the same way. Here are
+also the inputs as they were at the close of a row, and as they might go on after it.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ class Inputs:
         closes = None if self.closes is None else self.closes[rows]
         return Inputs(self._own(rows), self.timeframe, sides, closes, known)
 
-    def with_future(
-        self, first: int, last: int, how: str, rng: np.random.Generator
-    ) -> Inputs:
+    def with_future(self, first: int, last: int, how: str, rng: np.random.Generator) -> Inputs:
         """What was known at the close of own bar ``last``, and a future that was not.
 
         The future has :data:`FUTURE` bars; where there are fewer real ones it goes on bar by bar.

@@ -24,6 +24,8 @@ WorldKind = Literal["steady", "gaps", "sessions"]
 _FINE: Final = 2_000
 """Rows beyond which bars are minutes: what looks further back counts them."""
 _SESSION_HOURS: Final = 21
+_BEFORE_NEW_YEAR: Final = pd.Timedelta(days=7)
+"""Samples begin so long before a year, and so that even few hours hold the end of a month."""
 _FREQUENCIES: Final = {"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min"}
 
 
@@ -42,6 +44,7 @@ def sample_inputs(
     timeframe = _timeframe(plugin, kind, rows)
     sample = "gaps" if kind == "gaps" else "random_walk"
     own = sample_columns(plugin.reads, sample, rows, seed, _frequency(timeframe))
+    own.index = own.index - _BEFORE_NEW_YEAR
     closes = None
     if kind == "sessions":
         days = pd.bdate_range("2020-01-01", periods=rows, tz="UTC", name="timestamp")
