@@ -28,7 +28,7 @@ export HF_HOME DAGSTER_HOME
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo ui test lint test-slow bench lock clean
+.PHONY: help venv deep demo ui test lint test-slow bench lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -52,6 +52,9 @@ $(LIBRARIES): requirements-dev.lock
 $(PROJECT): pyproject.toml $(LIBRARIES)
 	@python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch "$@"
+
+deep: venv ## Add PyTorch, which FinBERT runs on
+	@python -m pip install --quiet "torch==2.13.0"  # not in the lock: its builds differ by machine
 
 demo: venv ## Run the whole chain on the sample data
 	@hf demo
