@@ -76,6 +76,7 @@ PUBLISHED: Final = {
     "sixty_four_cpus_s": {"Qlib -E -D": 8.8, "Qlib +E -D": 4.2},
 }
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
+UNITS: Final = ("wall", "cpu")
 SAMPLE: Final = 5
 TOLERANCE: Final = 1e-9
 """Of two numbers, as a fraction of the larger or of 1: polars runs its moving sums along."""
@@ -135,9 +136,10 @@ def measure(root: Path, symbols: int, days: int) -> dict[str, Any]:
     rows = {len(frame) for frame in loaded.values()}
     if rows != {days + 1}:
         raise AssertionError(f"the grown features have {rows} rows, not {days + 1}")
-    alone = figures["polars"]["total"]["wall_s"]
+    alone = figures["polars"]["total"]
     figures["over_polars"] = {
-        name: round(figures[name]["wall_s"] / alone, 3) for name in ("cold", "warm", "appended")
+        name: {unit: round(figures[name][f"{unit}_s"] / alone[f"{unit}_s"], 3) for unit in UNITS}
+        for name in ("cold", "warm", "appended")
     }
     return figures
 
@@ -377,7 +379,7 @@ def polars_alone(root: Path) -> dict[str, Any]:
     }
     figures = {name: stopwatch(step) for name, step in steps.items()}
     total = {
-        unit: round(sum(each[unit] for each in figures.values()), 3) for unit in ("wall_s", "cpu_s")
+        f"{unit}_s": round(sum(each[f"{unit}_s"] for each in figures.values()), 3) for unit in UNITS
     }
     return {"total": total, **figures}
 

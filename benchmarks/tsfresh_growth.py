@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=30, help="of hours, before the one appended")
     parser.add_argument("--window", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--calculators", action="store_true", help="each calculator on its own")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -232,7 +232,7 @@ class Tsfresh(BaseFeature):
 
 @features.register("statistical.tsfresh")
 class StatisticalTsfresh(Tsfresh):
-    """The same as ``automated.tsfresh``, under another key."""
+    """The same as ``automated.tsfresh``, under another key: parameters, columns and numbers."""
 
 
 def _calculate(calculator: str, settings: Sequence[Setting]) -> tuple[Calculate, bool]:
