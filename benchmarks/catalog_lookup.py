@@ -1,24 +1,32 @@
-"""Latency of a cache lookup in a catalog of a million datasets (SQLite).
+"""Latency of a cache lookup in a catalog of a million datasets, in SQLite and in Postgres.
 
 Fills a catalog in a temporary folder with rows of realistic size, then measures
-``DatasetStore.lookup`` in a fresh process, over random hits and misses. The last line is one JSON
-object.
+``DatasetStore.lookup`` in a fresh process, over random hits and misses; then the same in a Postgres
+server on this machine, which is started here where its binaries are found. The last line is one
+JSON object: the figures of SQLite, and under ``postgres`` those of Postgres.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
+import os
 import random
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, text
+
 from hf_plugins.versioning import sha256_hex
+from hf_resources import catalog
 from hf_resources.datasets import DatasetRef
 from hf_resources.settings import Settings
 from hf_resources.store import DatasetStore
@@ -26,6 +34,11 @@ from hf_resources.store import DatasetStore
 FEATURES = 100
 SYMBOLS = 500
 TIMEFRAME = "1d"
+COLUMNS = (
+    "definition_id, symbol, timeframe, version_hash, generation, code_version,"
+    " source_fingerprint, start_date, end_date, row_count, storage_path, created_at, columns,"
+    " column_digests, attachments, summary, identity, chunks"
+)
 
 
 def main() -> None:
@@ -33,27 +46,53 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--samples", type=int, default=10_000, help="lookups, half of them hits")
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure, options.rows, options.samples)))
+        settings = Settings.from_env()
+        print(json.dumps(measure(settings, options.rows, options.samples)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        fill(Path(folder), options.rows)
-        seconds = time.perf_counter() - started
-        print(f"inserted {options.rows} rows in {seconds:.0f} s", flush=True)
-        command = [sys.executable, __file__, "--measure", folder]
-        command += ["--rows", str(options.rows), "--samples", str(options.samples)]
-        measured = subprocess.run(command, check=True, capture_output=True, text=True)
-        figures = json.loads(measured.stdout.splitlines()[-1])
+        settings = Settings.from_env({"HF_HOME": folder})
+        figures = filled_and_measured(settings, fill_sqlite, options)
         size = (Path(folder) / "catalog.sqlite").stat().st_size
-    print(json.dumps({"benchmark": "catalog_lookup", **figures, "catalog_mb": round(size / 1e6)}))
+    figures["catalog_mb"] = round(size / 1e6)
+    figures["postgres"] = in_postgres(options)
+    print(json.dumps({"benchmark": "catalog_lookup", **figures}))
 
 
-def fill(home: Path, rows: int) -> None:
+def in_postgres(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Figures of a server of this benchmark's own; None where there is none to start."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests import servers
+
+    if servers.postgres_binaries() is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder, servers.postgres() as url:
+        catalog.upgrade(url)
+        settings = Settings.from_env({"HF_HOME": folder, "HF_CATALOG_URL": url})
+        return filled_and_measured(settings, fill_postgres, options)
+
+
+def filled_and_measured(
+    settings: Settings, fill: Callable[[Settings, int], None], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Fill a catalog, and measure in another process."""
+    started = time.perf_counter()
+    fill(settings, options.rows)
+    seconds = time.perf_counter() - started
+    print(f"{fill.__name__}: {options.rows} rows in {seconds:.0f} s", flush=True)
+    command = [sys.executable, __file__, "--measure"]
+    command += ["--rows", str(options.rows), "--samples", str(options.samples)]
+    environ = {"HF_HOME": str(settings.home), "HF_CATALOG_URL": settings.catalog_url}
+    measured = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, **environ}
+    )
+    return json.loads(measured.stdout.splitlines()[-1])
+
+
+def fill_sqlite(settings: Settings, rows: int) -> None:
     """Insert the rows around the store, which would take hours to publish them one by one."""
-    settings = _settings(home)
     DatasetStore.open(settings).catalog.close()
     path = settings.catalog_url.removeprefix("sqlite:///")
     connection = sqlite3.connect(path, isolation_level=None)
@@ -66,23 +105,42 @@ def fill(home: Path, rows: int) -> None:
         " '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000', 1)",
         [(number + 1, f"feature_{number}") for number in range(FEATURES)],
     )
-    names = (
-        "definition_id, symbol, timeframe, version_hash, generation, code_version,"
-        " source_fingerprint, start_date, end_date, row_count, storage_path, created_at, columns,"
-        " column_digests, attachments, summary, identity, chunks"
-    )
     marks = ", ".join("?" * 18)
     connection.executemany(
-        f"INSERT INTO feature_datasets ({names}) VALUES ({marks})", map(_row, range(rows))
+        f"INSERT INTO feature_datasets ({COLUMNS}) VALUES ({marks})", map(_row, range(rows))
     )
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
 
-def measure(home: Path, rows: int, samples: int) -> dict[str, Any]:
+def fill_postgres(settings: Settings, rows: int) -> None:
+    """The same by COPY."""
+    engine = create_engine(settings.catalog_url)
+    definitions = [(number + 1, f"feature_{number}") for number in range(FEATURES)]
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO features (id, name, family, description, plugin_key, parameters,"
+                " created_at, updated_at, version) VALUES (:id, :name, '', '', 'technical.rsi',"
+                " '{}', '2026-01-01', '2026-01-01', 1)"
+            ),
+            [{"id": number, "name": name} for number, name in definitions],
+        )
+        cursor: Any = connection.connection.cursor()
+        for start in range(0, rows, 50_000):
+            lines = io.StringIO()
+            csv.writer(lines).writerows(map(_row, range(start, min(start + 50_000, rows))))
+            lines.seek(0)
+            cursor.copy_expert(f"COPY feature_datasets ({COLUMNS}) FROM STDIN CSV", lines)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+    engine.dispose()
+
+
+def measure(settings: Settings, rows: int, samples: int) -> dict[str, Any]:
     """Time single lookups; the first one, which opens the connection, is reported apart."""
-    store = DatasetStore.open(_settings(home))
+    store = DatasetStore.open(settings)
     chance = random.Random(7)
     questions = [(_ref(n), _hash(n), True) for n in chance.choices(range(rows), k=samples // 2)]
     questions += [
@@ -111,10 +169,6 @@ def measure(home: Path, rows: int, samples: int) -> dict[str, Any]:
         "miss_p99_ms": _quantile(times[False], 0.99),
         "first_ms": round(first * 1e3, 3),
     }
-
-
-def _settings(home: Path) -> Settings:
-    return Settings.from_env({"HF_HOME": str(home)})
 
 
 def _ref(number: int) -> DatasetRef:

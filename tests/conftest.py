@@ -10,6 +10,7 @@ import pytest
 from tests.faces import (  # noqa: F401  (fixtures and the hook that runs tests on them)
     empty_postgres,
     face,
+    postgres_catalog,
     postgres_server,
     pytest_generate_tests,
     redis_process,

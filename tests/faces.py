@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def face(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, str]]:
+) -> dict[str, str]:
     """The ``HF_*`` variables of an empty installation; those of S3 are set for the process."""
     chosen: Face = request.param
     environ = {"HF_HOME": str(tmp_path / "home")}
@@ -69,11 +69,9 @@ def face(
         for name, value in request.getfixturevalue("s3_server").items():
             monkeypatch.setenv(name, value)
         environ["HF_LAKE_URL"] = s3_url(request)
-    if chosen.catalog == "sqlite":
-        yield environ
-        return
-    for url in database(request.getfixturevalue("postgres_server"), request, "template_hf"):
-        yield {**environ, "HF_CATALOG_URL": url}
+    if chosen.catalog == "postgres":
+        environ["HF_CATALOG_URL"] = request.getfixturevalue("postgres_catalog")
+    return environ
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +89,12 @@ def postgres_server() -> Iterator[str]:
 def empty_postgres(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of a database without tables."""
     yield from database(postgres_server, request, "template0")
+
+
+@pytest.fixture
+def postgres_catalog(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of an empty, migrated catalog."""
+    yield from database(postgres_server, request, "template_hf")
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,7 @@ class Catalog:
 
         Raises:
             ConfigurationError: the schema is not this code's, or the database is not reachable.
+        StorageError: a new catalog cannot be written, because the disk is full.
         """
         engine = _create_engine(normalise_catalog_url(url))
         found = _reachable(engine)
@@ -82,7 +83,8 @@ class Catalog:
                     f"catalog {shown} {state}, this code needs {HEAD_REVISION}: "
                     "run `hf catalog upgrade`"
                 )
-            _upgrade(engine)
+            with _failing(engine, "made"):
+                _upgrade(engine)
         return cls(engine)
 
     def close(self) -> None:
@@ -96,13 +98,17 @@ class Catalog:
         Raises:
             StorageError: the database went away; likewise in the other transactions.
         """
-        with self._failing("read"), self._readers.connect() as connection:
+        with _failing(self.engine, "read"), self._readers.connect() as connection:
             yield connection
 
     @contextmanager
     def stream(self) -> Iterator[Connection]:
         """A read transaction, for results too long for memory; it blocks nobody."""
-        with self._failing("read"), self.engine.connect() as connection, connection.begin():
+        with (
+            _failing(self.engine, "read"),
+            self.engine.connect() as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -130,24 +136,13 @@ class Catalog:
     @contextmanager
     def _transaction(self, lock: str) -> Iterator[Connection]:
         with (
-            self._failing("written"),
+            _failing(self.engine, "written"),
             self.engine.connect().execution_options(**_WRITE) as connection,
             connection.begin(),
         ):
             if self.engine.dialect.name != "sqlite":
                 connection.execute(text(f"SELECT {lock}(:key)"), {"key": _LOCK})
             yield connection
-
-    @contextmanager
-    def _failing(self, done: str) -> Iterator[None]:
-        """Name the catalog, the cause and the remedy where the database fails, not a statement."""
-        try:
-            yield
-        except DBAPIError as error:
-            failure = _failure(self.engine, error, done)
-            if failure is None:
-                raise
-            raise failure from None
 
 
 def upgrade(url: str) -> bool:
@@ -220,6 +215,18 @@ def _reachable(engine: Engine) -> str | None:
     except DBAPIError as error:
         shown = engine.url.render_as_string(hide_password=True)
         raise ConfigurationError(f"catalog {shown} cannot be opened: {error.orig}") from None
+
+
+@contextmanager
+def _failing(engine: Engine, done: str) -> Iterator[None]:
+    """Name the catalog, the cause and the remedy where the database fails, not a statement."""
+    try:
+        yield
+    except DBAPIError as error:
+        failure = _failure(engine, error, done)
+        if failure is None:
+            raise
+        raise failure from None
 
 
 def _failure(engine: Engine, error: DBAPIError, done: str) -> StorageError | None:

@@ -99,6 +99,7 @@ class Lab:
         yaml_text: str = CHAIN,
         rows: int = 260,
         catalog_url: str = "",
+        lake_url: str = "",
     ) -> None:
         self.root = root
         self.symbols, self.timeframes = tuple(symbols), tuple(timeframes)
@@ -121,7 +122,9 @@ class Lab:
             for timeframe in self.timeframes:
                 self.write_bars(symbol, timeframe, bars(rows, timeframe, seed=number))
         sys.path.insert(0, str(root))
-        self.resource = StoreResource(home=str(root / "state"), catalog_url=catalog_url)
+        self.resource = StoreResource(
+            home=str(root / "state"), lake_url=lake_url, catalog_url=catalog_url
+        )
         (root / "dagster").mkdir()
         self.instance = dg.DagsterInstance.local_temp(str(root / "dagster"))
 
