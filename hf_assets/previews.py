@@ -100,8 +100,7 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
 
 def _plain(frame: pd.DataFrame) -> list[list[Any]]:
     """Rows as JSON values: time stamp, then the first columns; null for what is missing."""
-    columns = [frame[name].tolist() for name in frame.columns[:COLUMNS]]
-    values = zip(*columns, strict=True) if columns else ([] for _ in frame.index)
+    values = frame.iloc[:, :COLUMNS].to_numpy(dtype=object).tolist()
     stamps = [moment(stamp.isoformat()) for stamp in frame.index]
     return [[stamp, *map(_value, row)] for stamp, row in zip(stamps, values, strict=True)]
 

@@ -180,10 +180,11 @@ def history(asset: str, symbol: str, timeframe: str) -> None:
             if dataset.start_date and dataset.end_date
             else ""
         )
+        current = ", current" if head is not None and dataset.id == head.id else ""
         console.print(
             f"{dataset.created_at:%Y-%m-%d %H:%M} UTC  {dataset.version_hash[:12]} "
             f"generation {dataset.generation}: {dataset.row_count:,} rows{span}, "
-            f"code {dataset.code_version[:12]}{', current' if head and dataset.id == head.id else ''}"
+            f"code {dataset.code_version[:12]}{current}"
         )
         for reason in explain_version(stored_before(stored, dataset), dataset):
             console.print(f"  {reason}")
