@@ -21,6 +21,7 @@ import pandas as pd
 from hf_assets.events import Provenance, latest_event_ids, partition_event, step_done
 from hf_assets.metadata import event_metadata
 from hf_assets.partitions import partition_key, symbol_and_timeframe
+from hf_assets.previews import remembered
 from hf_assets.tasks import (
     FETCHED,
     STATE,
@@ -114,6 +115,7 @@ class _Work:
     fetched: Fetched | None
     standing: Mapping[str, Dataset | None]
     grown: Mapping[str, int]
+    reasons: Sequence[str]
 
     def only_grew(self, head: Dataset) -> bool:
         """Whether ``head`` was made by the same code with the same parameters."""
@@ -239,7 +241,7 @@ class _Guard:
             head = standing[task.names()[0]]
             grown = self._grown(task, partition, head, inputs, fetched) if head else {}
             reasons = explain_miss(head, identity, forced=self.force, grown=grown)
-            work = _Work(task, partition, identity, inputs, fetched, standing, grown)
+            work = _Work(task, partition, identity, inputs, fetched, standing, grown, reasons)
             settled = self._compute(work)
         seconds = time.perf_counter() - started
         record = fetched.finish if fetched else task.record
@@ -326,6 +328,10 @@ class _Guard:
             product = products.get(ref.asset_key, Product())
             frame: Any = self._rows(product, ref, base)
             summary = product.summary
+            if ref.layer == "features" and product.frame is not None:
+                standing = work.standing[ref.asset_key]
+                seen = remembered(product.frame, base, standing, work.reasons)
+                summary = {**summary, **seen}
             if work.fetched is not None:
                 frame, summary = work.fetched.staged[ref.asset_key], work.fetched.summary
             published[ref.asset_key] = self.store.publish(

@@ -13,9 +13,11 @@ from typing import Any
 
 import dagster as dg
 
+from hf_assets import previews
 from hf_assets.tasks import Task
 from hf_plugins.params import describe_field
 from hf_resources.datasets import Dataset
+from hf_resources.parquet import INDEX
 from hf_resources.store import DatasetStore
 
 SHORT = 12
@@ -46,13 +48,18 @@ def event_metadata(
         metadata["start"] = dg.MetadataValue.timestamp(dataset.start_date)
         metadata["end"] = dg.MetadataValue.timestamp(dataset.end_date)
     metadata |= _pages(store, dataset)
-    metadata |= {key: _shown(value) for key, value in dataset.summary.items()}
+    metadata |= {
+        key: _shown(value) for key, value in dataset.summary.items() if key not in previews.KEYS
+    }
+    if "preview" in dataset.summary:
+        shown = previews.preview_table(dataset.summary["preview"], dataset.row_count)
+        metadata["preview"] = dg.MetadataValue.md(shown)
+        metadata["history"] = dg.MetadataValue.md(previews.history_table(dataset))
     if dataset.columns:
         metadata["dagster/partition_row_count"] = dataset.row_count
-        metadata["dagster/column_schema"] = dg.TableSchema(
-            [dg.TableColumn(name, _TYPES.get(kind, kind)) for name, kind in dataset.columns]
-        )
+        metadata["dagster/column_schema"] = _schema(dataset)
     return metadata | {
+        "unique_key": dg.MetadataValue.json(_unique_key(dataset)),
         "duration_s": round(seconds, 4),
         "dagster/uri": dataset.storage_uri,
         "version_hash": dataset.version_hash,
@@ -76,6 +83,30 @@ def _pages(store: DatasetStore, dataset: Dataset) -> dict[str, dg.MetadataValue]
             text = store.attachment(dataset, name).decode()
             pages[name.removesuffix(".md")] = dg.MetadataValue.md(text)
     return pages
+
+
+def _schema(dataset: Dataset) -> dg.TableSchema:
+    """Columns as they are stored, with the time stamp that every row has."""
+    stamp = dg.TableColumn(
+        INDEX,
+        "timestamp",
+        description="open time, UTC",
+        constraints=dg.TableColumnConstraints(nullable=False, unique=True),
+    )
+    columns = (dg.TableColumn(name, _TYPES.get(kind, kind)) for name, kind in dataset.columns)
+    return dg.TableSchema([stamp, *columns])
+
+
+def _unique_key(dataset: Dataset) -> dict[str, Any]:
+    """What tells the dataset from every other of its layer in the catalog."""
+    ref = dataset.ref
+    return {
+        "name": ref.name,
+        "symbol": ref.symbol,
+        "timeframe": ref.timeframe,
+        "version_hash": dataset.version_hash,
+        "generation": dataset.generation,
+    }
 
 
 def _inputs(dataset: Dataset) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hf_plugins.versioning import canonical_json
 from hf_resources import columnar, misses
 from hf_resources.chunks import Chunk, covering
 from hf_resources.datasets import Dataset
+from hf_resources.parquet import INDEX
 from hf_resources.store import DatasetStore
 
 _SHORT: Final = 16
@@ -56,7 +57,7 @@ def history(versions: Sequence[Dataset], head: Dataset) -> pl.DataFrame:
                 "row_count": version.row_count,
                 "start": version.start_date,
                 "end": version.end_date,
-                "columns": [name for name, _ in version.columns],
+                "columns": [INDEX, *(name for name, _ in version.columns)],
                 "parameters": canonical_json(version.identity.get("params", {})),
                 "code_version": version.code_version,
                 "source_fingerprint": version.source_fingerprint,

@@ -167,29 +167,27 @@ def _input_changes(store: DatasetStore, standing: Dataset, identity: Identity) -
 @click.argument("symbol")
 @click.argument("timeframe")
 def history(asset: str, symbol: str, timeframe: str) -> None:
-    """All versions of ASSET for SYMBOL and TIMEFRAME, newest first."""
-    session, console = Session.load(), Console()
+    """All versions of ASSET for SYMBOL and TIMEFRAME, newest first, and why each was computed."""
+    session, console = Session.load(), Console(highlight=False, soft_wrap=True)
     task = session.task(asset)
     ref = next(ref for ref in task.refs((symbol, timeframe)) if ref.asset_key == asset)
-    headings = ("created (UTC)", "version", "generation", "rows", "range", "code version", "why")
-    table = Table(*headings, box=box.SIMPLE_HEAD)
-    stored = session.store.history(ref)
+    stored, head = session.store.history(ref), session.store.head(ref)
+    if not stored:
+        console.print(f"{ref}: never computed")
     for dataset in stored:
         span = (
-            f"{dataset.start_date:%Y-%m-%d} to {dataset.end_date:%Y-%m-%d}"
+            f", {dataset.start_date:%Y-%m-%d} to {dataset.end_date:%Y-%m-%d}"
             if dataset.start_date and dataset.end_date
             else ""
         )
-        table.add_row(
-            f"{dataset.created_at:%Y-%m-%d %H:%M}",
-            dataset.version_hash[:12],
-            str(dataset.generation),
-            f"{dataset.row_count:,}",
-            span,
-            dataset.code_version[:12],
-            "; ".join(explain_version(stored_before(stored, dataset), dataset)),
+        current = ", current" if head is not None and dataset.id == head.id else ""
+        console.print(
+            f"{dataset.created_at:%Y-%m-%d %H:%M} UTC  {dataset.version_hash[:12]} "
+            f"generation {dataset.generation}: {dataset.row_count:,} rows{span}, "
+            f"code {dataset.code_version[:12]}{current}"
         )
-    console.print(table)
+        for reason in explain_version(stored_before(stored, dataset), dataset):
+            console.print(f"  {reason}")
 
 
 @click.group()

@@ -132,13 +132,23 @@ def test_an_input_that_is_not_there_yet_is_named(wide: Lab) -> None:
 
 
 def test_metadata_of_hit_and_miss(wide: Lab) -> None:
-    miss = wide.run(partition="AAA|1d")["features/rsi_14", "AAA|1d"].metadata
-    hit = wide.run(partition="AAA|1d")["features/rsi_14", "AAA|1d"].metadata
+    rsi = ("features/rsi_14", "AAA|1d")
+    miss = wide.run(partition="AAA|1d")[rsi].metadata
+    hit = wide.run(partition="AAA|1d")[rsi].metadata
     assert (miss["cache"], miss["reason"]) == ("miss", "first computation")
     assert (hit["cache"], hit["reason"]) == ("hit", "identical code, parameters and inputs")
     for metadata in (miss, hit):
         assert metadata["rows"] == metadata["dagster/partition_row_count"] == 80
-        assert [c.name for c in metadata["dagster/column_schema"].columns] == ["rsi_14"]
+        columns = metadata["dagster/column_schema"].columns
+        assert [c.name for c in columns] == ["timestamp", "rsi_14"]
+        assert metadata["source_fingerprint"] == wide.head(*rsi).source_fingerprint
+        assert metadata["unique_key"] == {
+            "name": "rsi_14",
+            "symbol": "AAA",
+            "timeframe": "1d",
+            "version_hash": metadata["version_hash"],
+            "generation": 0,
+        }
         assert metadata["code_version_parts"]["params"] == {"length": 14}
         assert metadata["inputs"]["market_data/enriched"]["columns"] == ["close", "timestamp"]
         assert metadata["duration_s"] >= 0

@@ -111,7 +111,7 @@ def test_history_has_every_version_newest_first(client: Client) -> None:
     assert row["created_at"] == first.created_at
     assert row["row_count"] == 60
     assert (row["start"], row["end"]) == (first.start_date, first.end_date)
-    assert row["columns"] == ["change"]
+    assert row["columns"] == ["timestamp", "change"]
     assert json.loads(row["parameters"]) == {"length": 14}
     assert row["code_version"] == first.code_version
     assert row["source_fingerprint"] == first.source_fingerprint
