@@ -12,21 +12,16 @@ Splits v3" and "Dividends v3"):
 * Bars of an hour open on the full hour. The one at 9:00 in New York holds half an hour before the
   session and half an hour of it.
 * The status ``DELAYED`` means that the plan sees trades 15 minutes late.
-
-The key goes out as a header only. ``next_url`` is followed by its path, against ``base_url``: the
-key is never sent to an address out of a reply, and a replayed or mirrored service serves all pages.
 """
 
 from __future__ import annotations
 
 import operator
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -34,7 +29,7 @@ import pandas as pd
 from pydantic import Field
 
 from hf_plugins.base import Params
-from hf_plugins.errors import ConfigurationError, DataError
+from hf_plugins.errors import DataError
 from hf_plugins.timeframes import duration
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import register_source
@@ -52,11 +47,15 @@ from hf_resources.sources.paging import (
     tidy,
     walk,
 )
+from hf_resources.sources.polygon_rest import (
+    BASE_URL,
+    KEY_NAME,
+    OTHER_KEY_NAME,
+    api_key,
+    chain,
+    results,
+)
 from hf_resources.sources.vendor import VendorParams, VendorSource, last_final, ordered
-
-BASE_URL: Final = "https://api.polygon.io"
-KEY_NAME: Final = "POLYGON_API_KEY"
-OTHER_KEY_NAME: Final = "MASSIVE_API_KEY"
 
 # Bars of four hours are left out: the vendor lays them from midnight in New York, so that they do
 # not open on multiples of four hours UTC and move with daylight saving. They can be resampled.
@@ -213,25 +212,9 @@ class PolygonSource(VendorSource):
             settings.base_url or BASE_URL,
             settings,
             bucket=TokenBucket(rate) if rate else None,
-            key=self._api_key,
+            key=partial(api_key, self.key, settings.api_key_env),
             key_name=settings.api_key_env,
         )
-
-    def _api_key(self) -> str:
-        name = self.settings.api_key_env
-        key = os.environ.get(name, "").strip() or os.environ.get(OTHER_KEY_NAME, "").strip()
-        if not key:
-            also = f" (or {OTHER_KEY_NAME})" if name != OTHER_KEY_NAME else ""
-            raise ConfigurationError(
-                f"source '{self.key}': the environment variable {name}{also} is not set; set it to "
-                "an API key of Polygon or Massive"
-            )
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise ConfigurationError(
-                f"source '{self.key}': the API key in the environment variable {name} has "
-                "characters that no key has, such as a space or a line break; set it anew"
-            )
-        return key
 
     def _history(self, instrument: Instrument, timeframe: str) -> _History:
         ticker = self._ticker(instrument)
@@ -351,7 +334,7 @@ class _History:
                 raise BadReplyError("has the bars of a page before it once more")
 
         moment = EPOCH
-        for reply in self._chain(path, query, check, follow=follow):
+        for reply in self._replies(path, query, check, follow=follow):
             frames.append(self._bars(reply))
             moment = reply.moment
         return Page(pd.concat(frames), stop, moment)
@@ -361,7 +344,7 @@ class _History:
             return _FIRST_DAY
         return str(instant.date()) if self._timeframe == "1d" else milliseconds(instant)
 
-    def _chain(
+    def _replies(
         self,
         path: str,
         query: Mapping[str, str | int],
@@ -369,42 +352,38 @@ class _History:
         *,
         follow: bool,
     ) -> Iterator[Reply]:
-        """A reply and, if they are wanted, those that ``next_url`` leads to."""
-        visits: Counter[str] = Counter()
-        while True:
-            reply = self._client.get(path, query, subject=self._subject, check=check)
-            yield reply
-            following = reply.body.get("next_url")
-            if not (follow and following):
-                return
-            path, query = _target(following)
-            visits[following] += 1
-            if visits[following] > self._settings.attempts:
-                raise DataError(
-                    f"{self._owner}: the vendor's pages lead in a circle at {path}; try later"
-                )
+        return chain(
+            self._client,
+            path,
+            query,
+            check,
+            subject=self._subject,
+            owner=self._owner,
+            attempts=self._settings.attempts,
+            follow=follow,
+        )
 
     def _checked(self, body: Any) -> pd.DatetimeIndex:
-        results = _results(body)
+        rows = results(body)
         if body.get("ticker") not in (None, self._ticker):
             raise BadReplyError(f"is of ticker {body['ticker']!r}, not '{self._ticker}'")
         count = body.get("resultsCount")
-        if count is not None and count != len(results):
-            raise BadReplyError(f"says it has {count} bars and has {len(results)}")
+        if count is not None and count != len(rows):
+            raise BadReplyError(f"says it has {count} bars and has {len(rows)}")
         if body.get("adjusted") not in (None, self._settings.adjusted):
             raise BadReplyError(
                 f"has adjusted={body['adjusted']}, and adjusted={self._settings.adjusted} was asked"
             )
-        for row in results:
+        for row in rows:
             if type(row.get("t")) is not int:
                 raise BadReplyError(f"has t {row.get('t')!r}, which is no time in milliseconds")
             for name in _FIELDS:
                 if name in _NEEDED or row.get(name) is not None:
                     number(row.get(name), name)
-        return self._labels(results)
+        return self._labels(rows)
 
     def _bars(self, reply: Reply) -> pd.DataFrame:
-        rows = _results(reply.body)
+        rows = results(reply.body)
         bars = pd.DataFrame(
             {
                 column: np.array(
@@ -448,15 +427,15 @@ class _History:
             query[f"{date}.gte"] = since
 
         def check(body: Any) -> None:
-            for row in _results(body):
+            for row in results(body):
                 if row.get("ticker") not in (None, self._ticker):
                     raise BadReplyError(f"is of ticker {row['ticker']!r}, not '{self._ticker}'")
                 _date(row, date)
                 parse(row)
 
         rows: dict[object, Event] = {}
-        for reply in self._chain(path, query, check, follow=True):
-            for row in _results(reply.body):
+        for reply in self._replies(path, query, check, follow=True):
+            for row in results(reply.body):
                 self._in_dollars(row)
                 event = Event(self._instant(_date(row, date)), parse(row))
                 # The vendor numbers its events; one that comes on two pages is one.
@@ -480,33 +459,6 @@ class _History:
 def _tomorrow() -> datetime:
     """A bound that no bar lies behind. What is finished is told by the vendor's clock, not here."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
-
-
-def _results(body: Any) -> list[dict[str, Any]]:
-    """The rows of a reply whose status is good.
-
-    Raises:
-        BadReplyError: there are none to be read.
-    """
-    if not isinstance(body, dict):
-        raise BadReplyError(f"is a {type(body).__name__}, not an object with results")
-    # Some replies of the reference endpoints carry no status.
-    status = body.get("status", "OK")
-    if status not in ("OK", "DELAYED"):
-        said = body.get("error") or body.get("message") or "no reason"
-        raise BadReplyError(f"has status {status!r} ({said})")
-    results = body.get("results") or []
-    if not isinstance(results, list) or not all(isinstance(row, dict) for row in results):
-        raise BadReplyError("has results that are no list of objects")
-    return results
-
-
-def _target(url: object) -> tuple[str, dict[str, str | int]]:
-    if not isinstance(url, str) or not urlsplit(url).path.startswith("/v"):
-        raise DataError(f"source 'polygon': next_url is {url!r}, which is no address of the vendor")
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    return parts.path, {name: value for name, value in query if name.lower() != "apikey"}
 
 
 def _date(row: Mapping[str, Any], name: str) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ import pytest
 from hf_plugins import registry
 from hf_plugins.base import SENTIMENT, BaseFeature, BaseScorer, Memory, Params, Side
 from hf_plugins.errors import ConfigurationError
+from hf_resources.calendars import expected_bars
+from hf_resources.instruments import Instrument
 from tests.graph.lab import Lab, bars, missed
 
 
@@ -375,7 +378,7 @@ def test_an_hourly_bar_ends_with_the_session(make: Callable[..., Lab]) -> None:
         ("{join: count}", "{join: inner}", r"joined inner.*allowed: asof, count, sum"),
         ("plugin: test.words", "plugin: test.word", r"field 'plugin'.*'test.words'"),
         ("of: news, plugin", "of: nwes, plugin", r"side table with texts 'nwes'.*'news'"),
-        ("text: [title, summary]}\n", "text: [titel]}\n", r"in news 'titel'.*'title'"),
+        ("words, text: [title, summary]", "words, text: [titel]", r"in news 'titel'.*'title'"),
         ("table.files", "table.fils", r"source of side tables 'table.fils'.*'table.files'"),
         ("symbol: tickers", "missing: []", r"without \{symbol\}.*scope: market"),
         ("name: tone, of", "name: news, of", r"Scores 'news' is called as the side table"),
@@ -421,3 +424,89 @@ def test_the_description_tells_the_scorer(make: Callable[..., Lab]) -> None:
     spec = lab.definitions().resolve_asset_graph().get(dg.AssetKey(["side_data", "tone"]))
     assert "Scores by the number of words" in spec.description
     assert spec.group_name == "side_data"
+
+
+SEVERAL = """
+type: hf_assets.SideData
+attributes:
+  name: news
+  source: table.files
+  params: {{folder: {folder}, pattern: news.csv, known_at: published, clock: UTC, symbol: tickers,
+    text: [title, summary]}}
+---
+type: hf_assets.Scores
+attributes: {{name: tone, of: news, plugin: test.words, text: [title]}}
+---
+type: hf_assets.Feature
+attributes: {{name: last_tone, plugin: test.tones, params: {{lag_minutes: 90}}}}
+---
+type: hf_assets.Feature
+attributes: {{name: articles, plugin: test.tones, params: {{join: count}}}}
+---
+type: hf_assets.Feature
+attributes: {{name: tones, plugin: test.tones, params: {{join: sum, lag_minutes: 5}}}}
+---
+type: hf_assets.Feature
+attributes: {{name: total, plugin: test.running, params: {{join: sum}}}}
+"""
+
+
+def by_hand(
+    closes: Sequence[int], known: Sequence[int], values: Sequence[float], hour: int
+) -> dict[str, list[float]]:
+    """What the four features are, row by row; all times in microseconds."""
+    found: dict[str, list[float]] = {name: [] for name in ("last_tone", "articles", "tones")}
+    minute, running, total = hour // 60, 0.0, []
+    for place, close in enumerate(closes):
+        before = closes[place - 1] if place else close - hour
+        now = [v for at, v in zip(known, values, strict=True) if before < at <= close]
+        lagged = [
+            v for at, v in zip(known, values, strict=True) if before < at + 5 * minute <= close
+        ]
+        past = [v for at, v in zip(known, values, strict=True) if at + 90 * minute <= close]
+        ever = any(at <= close for at in known)
+        found["last_tone"].append(past[-1] if past else np.nan)
+        found["articles"].append(float(len(now)) if ever else np.nan)
+        found["tones"].append(sum(lagged, 0.0) if lagged else np.nan)
+        running += sum(now, 0.0)
+        total.append(running)
+    return found | {"total": total}
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", "24/7"])
+def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: str) -> None:
+    """Rows of both kinds come in any order, some of them late; holidays and half days included."""
+    random = np.random.default_rng(7)
+    instrument = Instrument("AAA", "equity", calendar, 4, 0)
+    start, end = datetime(2019, 11, 25, tzinfo=UTC), datetime(2020, 1, 10, tzinfo=UTC)
+    grid = expected_bars(instrument, "1h", start, end)
+    opens, closes = grid.opens[:160], grid.closes[:160]
+    hour = 3_600_000_000
+    drawn = random.integers(opens[0] - 30 * hour, closes[-1] + 30 * hour, 120) // 1_000_000
+    drawn = np.sort(np.concatenate([drawn, drawn[::15]]))  # some in the same second
+    words = random.integers(1, 9, len(drawn))
+    arrival = np.arange(len(drawn), dtype=float)
+    arrival[random.choice(len(drawn), 4, replace=False)] += 60  # late
+    titles = [" ".join([f"w{row}"] * count) for row, count in enumerate(words)]
+    lab = make(SEVERAL, articles=[], symbols=("AAA",), timeframes=("1h",), rows=5)
+    lab.write_universe(calendar=calendar)
+    frame = bars(160, "1h")
+    frame.index = pd.DatetimeIndex(opens.astype("datetime64[us]"), name="timestamp").tz_localize(
+        "UTC"
+    )
+    seen = []
+    for rows, came in ((70, 50), (71, 50), (110, 90), (110, 95), (160, 130), (160, 200)):
+        lab.write_bars("AAA", "1h", frame.iloc[:rows])
+        there = np.flatnonzero(arrival < came)
+        stamps = drawn[there].astype("datetime64[s]")
+        news(lab, *(f"{at},{titles[row]},,AAA" for at, row in zip(stamps, there, strict=True)))
+        Tones.seen.clear()
+        lab.run()
+        seen.append([*Tones.seen])
+        known = read(lab, "side_data/tone", "AAA|event").index.as_unit("us").asi8  # type: ignore[attr-defined]
+        expected = by_hand(closes[:rows], known, words[there] / 10, hour)
+        for name, values in expected.items():
+            found = read(lab, f"features/{name}", "AAA|1h")["tone"].to_numpy()
+            np.testing.assert_array_equal(found, values, err_msg=f"{name} {rows} {came}")
+    assert [3] * 3 in seen  # a bar more, and the two rows that a finite memory looks back on
+    assert any(len(whole) and max(whole) == 110 for whole in seen[2:])  # late ones

@@ -1,4 +1,4 @@
-"""Polygon, replayed: aggregates, splits and dividends, as REST serves them.
+"""Polygon, replayed: aggregates, splits, dividends and news, as REST serves them.
 
 After the vendor's documentation: the key as a bearer token, ``limit`` in base aggregates (minutes
 or days), ``next_url`` with a cursor on the vendor's own host, and statuses in the body.
@@ -23,6 +23,7 @@ HOST = "https://api.polygon.io"
 NEW_YORK = ZoneInfo("America/New_York")
 RANGE = re.compile(r"/v2/aggs/ticker/([^/]+)/range/(\d+)/(minute|hour|day)/([^/]+)/([^/]+)")
 REFERENCE = {"/v3/reference/splits": "splits", "/v3/reference/dividends": "dividends"}
+NEWS = "/v2/reference/news"
 DATES = {"splits": "execution_date", "dividends": "ex_dividend_date"}
 BASE_AGGREGATES = {"minute": 1, "hour": 60, "day": 1}
 FIELDS = {
@@ -49,6 +50,7 @@ class PolygonReplay:
         self.status = status
         self.results: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
         self.reference: dict[str, list[dict[str, Any]]] = {"splits": [], "dividends": []}
+        self.news: list[dict[str, Any]] = []
         self.page = 1000
 
     def add_bars(
@@ -85,7 +87,7 @@ class PolygonReplay:
 
     def __call__(self, request: Request) -> Answer | None:
         found = RANGE.fullmatch(request.path)
-        if not found and request.path not in REFERENCE:
+        if not found and request.path not in (*REFERENCE, NEWS):
             return None
         sent = request.headers.get("authorization", "")
         if sent != f"Bearer {self.key}":
@@ -95,7 +97,28 @@ class PolygonReplay:
         if found:
             ticker, count, unit, first, last = found.groups()
             return self._aggregates(request, ticker, int(count), unit, first, last)
+        if request.path == NEWS:
+            return self._news(request)
         return self._reference(request, REFERENCE[request.path])
+
+    def _news(self, request: Request) -> Answer:
+        query = _uncursored(request.query)
+        if int(query.get("limit", 10)) > 1000:
+            return Answer({"status": "ERROR", "error": "limit must be at most 1000"}, 400)
+        rows = [
+            row
+            for row in self.news
+            if query.get("ticker", row["tickers"][0]) in row["tickers"]
+            and query.get("published_utc.gte", "") <= row["published_utc"]
+            and row["published_utc"] <= query.get("published_utc.lte", "9")
+        ]
+        rows.sort(key=lambda row: row["published_utc"], reverse=query.get("order") != "asc")
+        skip, size = int(query.get("skip", 0)), min(int(query.get("limit", 10)), self.page)
+        page = rows[skip : skip + size]
+        body = {"results": page, "status": "OK", "request_id": "4", "count": len(page)}
+        if skip + size < len(rows):
+            body["next_url"] = _cursored(request.path, {**query, "skip": str(skip + size)})
+        return Answer(body)
 
     def _aggregates(
         self, request: Request, ticker: str, count: int, unit: str, first: str, last: str
