@@ -100,6 +100,18 @@ class IndicatorsParams(Params):
             raise ValueError(f"must be a column of the table of the release, '{table}'")
         return value
 
+    @field_validator("surprise_window")
+    @classmethod
+    def _has_a_table_of_its_own(cls, value: int, info: ValidationInfo) -> int:
+        table = str(info.data.get("cpi")).partition(".")[0]
+        for name in ("long_yield", "short_yield", "vix", "pmi"):
+            if value and str(info.data.get(name)).partition(".")[0] == table:
+                raise ValueError(
+                    f"each row of the table '{table}' would count as a release of the cpi, and it "
+                    f"holds {name}, too; give the cpi a table of its own"
+                )
+        return value
+
     @field_validator("min_surprises")
     @classmethod
     def _fits_the_window(cls, value: int, info: ValidationInfo) -> int:
@@ -172,12 +184,12 @@ class Indicators(BaseFeature):
         """The last value of each series with its age; of the CPI also whether it is new."""
         lag = self._typed.lag_minutes
         found = [
-            Side(name, (column,), symbol="*", table=table, lag_minutes=lag, age=True)
+            Side(name, (column,), table=table, lag_minutes=lag, age=True)
             for name, (table, column) in self._series.items()
         ]
         if self._standardised:
             table, column = self._series["cpi"]
-            new = Side("new", (column,), symbol="*", table=table, lag_minutes=lag, join="count")
+            new = Side("new", (column,), table=table, lag_minutes=lag, join="count")
             found.append(new)
         return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Checks that all four kinds share: declarations and parameters."""
+"""Checks that all kinds share: declarations and parameters."""
 
 from __future__ import annotations
 

@@ -89,6 +89,12 @@ def test_verify_one_with_its_checks(invoke):
     assert "technical.atr" not in result.output
 
 
+def test_verify_says_what_it_did_not_verify(invoke):
+    result = invoke("verify", "text.lexicon", "text.finbert")
+    assert "ok   scorer text.lexicon: 10 of 10 checks" in result.output
+    assert "not verified: what it scores, which takes ProsusAI/finbert" in result.output
+
+
 @pytest.mark.usefixtures("faulty")
 def test_verify_fails_with_the_reason(invoke):
     result = invoke("verify", "acme.tomorrow", "technical.rsi")

@@ -92,7 +92,7 @@ def test_a_split_after_the_filing_changes_no_ratio():
 
 def test_what_loses_money_has_no_price_to_earnings_but_an_earnings_yield():
     found = computed(filings=table([("2024-05-01 21:30", FILING | {"net_income_ttm": -50.0})]))
-    assert found["price_to_earnings"].isna().all()
+    assert np.isnan(found["price_to_earnings"].to_numpy()).all()
     np.testing.assert_allclose(found["earnings_yield"].iloc[1:], -0.05)
     np.testing.assert_allclose(found["return_on_equity"].iloc[1:], -0.2)
 

@@ -120,7 +120,7 @@ def test_a_state_continues_it_wherever_it_is_cut(cut):
 def test_tables_are_those_of_the_market_and_only_those_needed():
     plugin = features.create("macro.indicators", indicators=["vix_level"], vix="daily.VIXCLS")
     (side,) = plugin.sides
-    assert (side.symbol, side.table, side.columns) == ("*", "daily", ("VIXCLS",))
+    assert (side.symbol, side.table, side.columns) == (None, "daily", ("VIXCLS",))
     assert plugin.memory.lookback == 1
     assert plugin.context is None
     plugin = features.create("macro.indicators", surprise_window=12)
@@ -142,6 +142,15 @@ def test_one_absurd_release_changes_what_it_is_known_to_alone():
         ({"indicators": ["gdp"]}, "pmi"),
         ({"vix": "vix"}, "vix"),
         ({"cpi_consensus": "survey.median"}, "must be a column of the table of the release, 'cpi'"),
+        (
+            {
+                "surprise_window": 12,
+                "cpi": "macro.cpi",
+                "cpi_consensus": "macro.e",
+                "pmi": "macro.p",
+            },
+            "'macro' would count as a release of the cpi, and it holds pmi, too",
+        ),
         ({"surprise_window": 3}, r"must not exceed surprise_window \(3\)"),
     ],
 )

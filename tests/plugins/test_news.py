@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_plugins.base import SENTIMENT
+from hf_plugins.base import SENTIMENT, Side
 from hf_plugins.errors import ConfigurationError
 from hf_plugins.joins import joined
 from hf_plugins.kernels.known import known_moments
@@ -36,7 +36,10 @@ def articles(rows) -> pd.DataFrame:
 
 def computed(plugin, scores, days=DAYS):
     own, closes = bars(days)
-    return plugin.compute(joined(own, {side: scores for side in plugin.sides}, "1d", closes))
+    sides: dict[Side, pd.DataFrame] = {}
+    for side in plugin.sides:
+        sides[side] = scores
+    return plugin.compute(joined(own, sides, "1d", closes))
 
 
 SCORED = articles(

@@ -16,9 +16,7 @@ from hf_plugins.scorers import finance_words as words
 from hf_plugins.scorers.lexicon import weights
 from hf_plugins.testing import verify_plugin
 
-TONES: dict[str, int] = dict.fromkeys(("gain", "record-high", "strong"), 1) | dict.fromkeys(
-    ("loss", "weak"), -1
-)
+TONES = {"gain": 1, "record-high": 1, "strong": 1, "loss": -1, "weak": -1}
 MASTER = (
     "Word,Seq_num,Word Count,Negative,Positive,Uncertainty\n"
     "LOSS,1,100,2009,0,0\n"
