@@ -110,10 +110,10 @@ def certify_heads(
                 continue
             try:
                 certificate = _certified(store, kept, tasks[name], plugins[name], head, frames)
+                kept.record(head, certificate)
             except Exception as error:  # told of its partition; the others are certified
                 standing.failed[partition] = f"{type(error).__name__}: {error}"
                 continue
-            kept.record(head, certificate)
             standing.certified[partition] = head, certificate
             standing.new += 1
             if not certificate.ok:

@@ -240,7 +240,7 @@ class _Bench:
             return None
         at, column = wrong[0]
         return _Difference(
-            low + int(at), self.names[column], _plain(old[at, column]), _plain(new[at, column]), ""
+            low + int(at), self.names[column], float(old[at, column]), float(new[at, column]), ""
         )
 
 
@@ -572,8 +572,8 @@ class _Trial:
             difference.column,
             stamp,
             cut,
-            difference.published,
-            difference.recomputed,
+            _plain(difference.published),
+            _plain(difference.recomputed),
             sentence,
         )
 
@@ -591,12 +591,12 @@ def _raised(error: _RaisedError) -> _Difference:
     return _Difference(-1, "", None, None, str(error))
 
 
-def _plain(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _number(value: float | None) -> str:
-    return "null" if value is None else repr(value)
+    return "null" if value is None or np.isnan(value) else repr(value)
 
 
 def _iso(stamp: Any) -> str:
