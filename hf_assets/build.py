@@ -14,6 +14,7 @@ import dagster as dg
 
 from hf_assets import coverage, partitions
 from hf_assets.automation import automation_sensor, inputs_changed
+from hf_assets.certification import certification_definitions
 from hf_assets.components import ItemComponent
 from hf_assets.coverage import Coverage
 from hf_assets.execution import RunOptions, execute
@@ -76,6 +77,7 @@ def build_definitions(
         sweep_definitions(tasks, partition_sets(project, tasks)),
         tracking_definitions(project),
         feed_definitions(project),
+        certification_definitions(project, tasks),
         quality_definitions(component for component, _ in project.quality.values()),
     )
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "What is stale or missing now, with the reason; --data: how the bars stand.",
     "why": "Why a dataset was computed last, and what would change now.",
     "history": "All versions of a dataset, newest first.",
+    "certificate": "What was tried to find look-ahead in a feature, and what came of it.",
     "record": "Record what a venue has no history of: liquidations.",
     "plugins": "List plugins, and hold them to their contracts.",
     "catalog": "Create or upgrade the catalog database.",
@@ -29,6 +30,7 @@ _MODULES = {
     "demo": "run",
     "run": "run",
     "backfill": "backfill",
+    "certificate": "certificate",
     "record": "record",
     "plugins": "plugins",
 }

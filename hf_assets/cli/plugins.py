@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from hf_plugins.base import Plugin
+    from hf_plugins.certificate import Certificate
 
 KINDS = ("feature", "scorer", "model", "signal", "engine")
 
@@ -53,7 +54,9 @@ def list_plugins(kind: str | None, as_json: bool) -> None:
 def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
     """Run the contract suite on plugins (all, unless keys are given), with default parameters.
 
-    Exits with 1 if a check fails.
+    Features that are named are searched for look-ahead besides: their causality certificate, at the
+    full level, on sampled bars with all that they declare beside them. Exits with 1 if a check
+    fails.
     """
     from hf_plugins.errors import ConfigurationError
     from hf_plugins.testing import verify_plugin
@@ -67,9 +70,13 @@ def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
             failed += 1
             click.echo(f"FAIL {each} {plugin.key}: cannot be made with default parameters: {error}")
             continue
-        failed += not report.ok
+        certificates = _certificates(plugin) if keys and each == "feature" else {}
+        accused = [name for name, found in certificates.items() if not found.ok]
+        good = report.ok and not accused
+        failed += not good
         if verbose:
             click.echo(str(report))
+<<<<<<< HEAD
             continue
         passed = len(report.checks) - len(report.failures)
         verdict = "ok  " if report.ok else "FAIL"
@@ -78,10 +85,32 @@ def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
             click.echo(f"     {check}")
         if report.unverified:
             click.echo(f"     not verified: {report.unverified}")
+=======
+        else:
+            passed = len(report.checks) - len(report.failures)
+            told = f"{passed} of {len(report.checks)} checks"
+            if certificates:
+                clean = [name for name in certificates if name not in accused]
+                told += f", causality certified on {len(clean)} of {len(certificates)} samples"
+            click.echo(f"{'ok  ' if good else 'FAIL'} {each} {plugin.key}: {told}")
+            for check in report.failures:
+                click.echo(f"     {check}")
+        for name, found in certificates.items():
+            if verbose or name in accused:
+                click.echo(f"  sample '{name}'")
+                click.echo("\n".join(f"    {line}" for line in str(found).splitlines()))
+>>>>>>> certificate
     verdict = f"{failed} of {len(selected)} plugins break" if failed else "every plugin keeps"
     click.echo(f"{verdict} the contract ({len(selected)} verified)")
     if failed:
         raise SystemExit(1)
+
+
+def _certificates(plugin: Any) -> dict[str, Certificate]:
+    """The full certificate of a feature on each kind of sample."""
+    from hf_plugins.testing import full_certificates
+
+    return full_certificates(plugin())
 
 
 def _selected(keys: tuple[str, ...], kind: str | None) -> list[tuple[str, type[Plugin]]]:

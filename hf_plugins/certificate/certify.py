@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +33,7 @@ _EXACT: Final = 0.0
 _COMPARED: Final = 6
 """Rows at the end of a tail that it must reproduce."""
 _EARLY: Final = 300
-"""The row whose recomputation is repeated at the end is before this one where it can be."""
+"""The row up to which the computation is repeated at the end."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ class _Effort:
     poisons: int
     ticks: int
     chunkings: int
+    tails: int
     rows: int
 
 
 def _effort(level: Level, rows: int) -> _Effort:
     if level == "full":
-        return _Effort(cuts=120, poisons=2, ticks=24, chunkings=4, rows=120_000)
-    return _Effort(cuts=24, poisons=1, ticks=2, chunkings=1, rows=max(rows // 20, 8_000))
+        return _Effort(cuts=120, poisons=2, ticks=24, chunkings=4, tails=120, rows=120_000)
+    return _Effort(cuts=24, poisons=1, ticks=2, chunkings=1, tails=6, rows=max(rows // 20, 8_000))
 
 
 def certify(
@@ -59,7 +61,8 @@ def certify(
     *,
     seed: int,
     level: Level = "quick",
-    after: pd.Timestamp | None = None,
+    after: datetime | None = None,
+    state: Mapping[str, Any] | None = None,
     join: Join = joins.joined,
     enough: Callable[[int], bool] = lambda recomputed: False,
 ) -> Certificate:
@@ -73,6 +76,7 @@ def certify(
         level: how much is tried.
         after: rows up to this one are certified already; only later ones are held against a
             recomputation.
+        state: what a feature with a state left after that row.
         join: what put the sides beside the own bars.
         enough: told the number of rows recomputed so far; where it returns true, what is left of
             an aspect is not tried once there was a first try. For callers with a clock.
@@ -80,13 +84,13 @@ def certify(
     Raises:
         DataError: there is a published row whose bar is not among the inputs.
     """
-    first = 0 if after is None else int(np.searchsorted(published.index, after, side="right"))
+    first = 0 if after is None else int(np.count_nonzero(published.index <= pd.Timestamp(after)))
     if first >= len(published):
         none = tuple(Aspect(name, 0, 0, note="there is no row") for name in ASPECTS)
         return Certificate(plugin.key, level, seed, 0, "", "", first > 0, 0, none)
     read = replace(inputs, own=inputs.own.loc[:, list(plugin.reads)])
     bench = _Bench(plugin, read, published, seed, join)
-    trial = _Trial(bench, _effort(level, len(published)), first, enough)
+    trial = _Trial(bench, _effort(level, len(published)), first, enough, state)
     exact = trial.whole_prefixes if level == "full" else trial.tails
     aspects = [exact(), trial.futures()]
     if any(each.finding for each in aspects):
@@ -185,7 +189,7 @@ class _Bench:
 
     def prefix(self, row: int) -> pd.DataFrame:
         """Values computed from all that was known at the close of ``row``."""
-        return self.compute(self.frame(self.inputs.until(0, int(self.place[row]))))
+        return self.compute(self.joined(0, row))
 
     def tail_start(self, row: int, compared: int) -> int:
         """First row of a tail whose last ``compared`` rows up to ``row`` have their look-back."""
@@ -193,12 +197,19 @@ class _Bench:
             return 0
         return max(0, row - compared + 1 - (self.lookback - 1))
 
+    def begin(self, start: int) -> int:
+        """Where own bars begin, for joined rows from the own bar ``start`` on."""
+        # What is summed up since the row before needs that row.
+        return max(0, start - 1) if self.windowed else start
+
+    def joined(self, first: int, last: int) -> pd.DataFrame:
+        """The frame that the feature reads, of the published rows ``first`` to ``last``."""
+        start = self.own_start(first)
+        return self.frame(self.inputs.until(self.begin(start), int(self.place[last])), start)
+
     def tail(self, row: int, compared: int) -> pd.DataFrame:
         """Values computed from the look-back of the last rows up to ``row``."""
-        start = self.own_start(self.tail_start(row, compared))
-        # What is summed up since the row before needs that row.
-        begin = max(0, start - 1) if self.windowed else start
-        return self.compute(self.frame(self.inputs.until(begin, int(self.place[row])), start))
+        return self.compute(self.joined(self.tail_start(row, compared), row))
 
     def difference(
         self, found: pd.DataFrame, low: int, high: int, tolerance: float
@@ -229,7 +240,7 @@ class _Bench:
             return None
         at, column = wrong[0]
         return _Difference(
-            low + int(at), self.names[column], _plain(old[at, column]), _plain(new[at, column]), ""
+            low + int(at), self.names[column], float(old[at, column]), float(new[at, column]), ""
         )
 
 
@@ -241,6 +252,7 @@ class _Trial:
     effort: _Effort
     first: int
     enough: Callable[[int], bool]
+    state: Mapping[str, Any] | None
 
     def __post_init__(self) -> None:
         bench = self.bench
@@ -253,9 +265,9 @@ class _Trial:
         self._spare = list(drawn)
         self._once: tuple[int, pd.DataFrame] | None = None
         # The first computation of all is the one that is repeated at the end.
-        early = [row for row in self.rows if row < _EARLY] or self.rows[:1]
+        early = min(_EARLY, len(bench.values) - 1)
         with contextlib.suppress(_RaisedError):  # told where the row has its turn
-            self._once = early[-1], bench.prefix(early[-1])
+            self._once = early, bench.prefix(early)
 
     # ------------------------------------------------------------------------ aspects
 
@@ -306,7 +318,7 @@ class _Trial:
         # A tail that begins with the history would say nothing.
         rows = [row for row in [*self.rows, *self._spare] if row >= bench.lookback]
         cost = bench.lookback + _COMPARED
-        chosen = rows[: min(self.effort.cuts, max(1, self.effort.rows // cost))]
+        chosen = rows[: min(self.effort.tails, max(1, self.effort.rows // cost))]
 
         def attempt(row: int) -> tuple[int, _Difference | None]:
             # As many new rows as a day may bring, or one.
@@ -328,7 +340,9 @@ class _Trial:
         rows = [row for row in [*self.rows, *self._spare] if row >= self.first]
         order = self._rng.permutation(rows)
         cost = 2 * reach + 2 * _COMPARED if bench.lookback else int(np.mean(rows)) + _COMPARED
-        count = min(self.effort.ticks, max(1, self.effort.rows // max(cost, 1)))
+        count = min(self.effort.ticks, self.effort.rows // max(cost, 1))
+        if not count:
+            return Aspect("tick", 0, 0, note="would take more rows than this level computes")
         chosen = [int(row) for row in order[:count]]
         sides = itertools.cycle([None, *bench.inputs.sides])
 
@@ -397,12 +411,11 @@ class _Trial:
         bench = self.bench
         first = bench.tail_start(row, FUTURE)
         start, last = bench.own_start(first), int(bench.place[row])
-        begin = max(0, start - 1) if bench.windowed else start
         rng = np.random.default_rng([bench.seed, 2, row])
         low = max(self.first, row - FUTURE + 1) if first else self.first
         tolerance = bench.tail_tolerance if first else bench.prefix_tolerance
         try:
-            view = bench.inputs.with_future(begin, last, how, rng)
+            view = bench.inputs.with_future(bench.begin(start), last, how, rng)
             found = bench.compute(bench.frame(view, start))
         except _RaisedError as error:
             return 0, _raised(error)
@@ -431,7 +444,7 @@ class _Trial:
         high = min(len(bench.values) - 1, row + (bench.lookback or 0) + _COMPARED)
         first = bench.tail_start(row, _COMPARED)
         start, last = bench.own_start(first), int(bench.place[high])
-        begin = max(0, start - 1) if bench.windowed else start
+        begin = bench.begin(start)
         view = bench.inputs.until(begin, last)
         if side is None:
             ticked = view.with_tick(int(bench.place[row]) - begin, self._factor())
@@ -483,15 +496,20 @@ class _Trial:
 
     def _chunks(self) -> Aspect:
         """The state after a cut, through JSON, continues the values bit for bit."""
-        bench = self.bench
-        end = len(bench.values) if self.effort.chunkings > 1 else min(len(bench.values), 2_000)
-        end = min(end, max(self.effort.rows // self.effort.chunkings, 500))
-        data = bench.frame(bench.inputs.until(0, int(bench.place[end - 1])))
+        bench, begin = self.bench, self.first
+        if begin and self.state is None:
+            return Aspect("growth", 0, 0, note="no state was given to begin with")
+        n = len(bench.values)
+        rows = n if self.effort.chunkings > 1 else 2_000
+        end = min(n, begin + min(rows, max(self.effort.rows // self.effort.chunkings, 500)))
+        data = bench.joined(max(0, begin - (bench.plugin.context or 0)), end - 1)
+        offset = begin - max(0, begin - (bench.plugin.context or 0))
         compared, chunks = 0, 0
-        for edges in self._edges(end):
-            state: dict[str, Any] | None = None
+        for edges in self._edges(begin, end):
+            state = self.state if begin else None
             for start, stop in itertools.pairwise(edges):
-                given = data.iloc[max(0, start - (bench.plugin.context or 0)) : stop].copy()
+                first = max(0, start - begin + offset - (bench.plugin.context or 0))
+                given = data.iloc[first : stop - begin + offset].copy()
                 bench.recomputed += len(given)
                 try:
                     values, state = bench.new().advance(given, stop - start, state)
@@ -500,21 +518,20 @@ class _Trial:
                     told = f"the plugin raised {type(error).__name__}: {error}"
                     difference = _Difference(-1, "", None, None, told)
                 else:
-                    low = max(start, self.first)
-                    difference = bench.difference(values, low, stop - 1, _EXACT)
+                    difference = bench.difference(values, start, stop - 1, _EXACT)
                 chunks += 1
                 compared += stop - start
                 if difference is not None:
-                    finding = self._finding("growth", start, difference, "end of the state's rows")
+                    finding = self._finding("growth", start, difference, "first row from a state")
                     return Aspect("growth", chunks, compared, finding)
         return Aspect("growth", chunks, compared, note="from the state")
 
-    def _edges(self, end: int) -> Iterable[list[int]]:
+    def _edges(self, begin: int, end: int) -> Iterable[list[int]]:
         for number in range(self.effort.chunkings):
-            count = min(end - 1, 6 + 6 * number)
-            inner = self._rng.choice(np.arange(1, end), count, replace=False) if count > 0 else []
-            singles = np.arange(1, min(end, 4 + 20 * number))  # row by row at first
-            yield [0, *(int(edge) for edge in np.union1d(inner, singles)), end]
+            count = min(end - begin - 1, 6 + 6 * number)
+            inner = self._rng.choice(np.arange(begin + 1, end), count, False) if count > 0 else []
+            singles = np.arange(begin + 1, min(end, begin + 4 + 20 * number))  # row by row at first
+            yield [begin, *(int(edge) for edge in np.union1d(inner, singles)), end]
 
     # ------------------------------------------------------------------------ telling
 
@@ -555,8 +572,8 @@ class _Trial:
             difference.column,
             stamp,
             cut,
-            difference.published,
-            difference.recomputed,
+            _plain(difference.published),
+            _plain(difference.recomputed),
             sentence,
         )
 
@@ -574,12 +591,12 @@ def _raised(error: _RaisedError) -> _Difference:
     return _Difference(-1, "", None, None, str(error))
 
 
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _number(value: float | None) -> str:
-    return "null" if value is None else repr(value)
+    return "null" if value is None or np.isnan(value) else repr(value)
 
 
 def _iso(stamp: Any) -> str:

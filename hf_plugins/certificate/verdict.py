@@ -31,9 +31,9 @@ class Finding:
         column: of the output; empty where it is about rows or columns as such.
         timestamp: open time of the row, ISO 8601, UTC; empty where there is none.
         cut: open time of the last row that was known, or of the tick.
-        published: the value, None for null.
-        recomputed: what came instead, None for null.
-        sentence: all of this for a reader.
+        published: the value, None where it is null or infinite.
+        recomputed: what came instead, None likewise.
+        sentence: all of this for a reader, infinities included.
     """
 
     aspect: str
@@ -138,7 +138,8 @@ class Certificate:
     def __str__(self) -> str:
         lines = [f"{'ok  ' if self.ok else 'FAIL'} {self.plugin}, {self.level}: {self.sentence}"]
         for each in self.aspects:
-            told = f"{each.cuts:,} times, {each.rows:,} rows compared" if each.cuts else each.note
+            times = f"{each.cuts:,} time{'s' * (each.cuts != 1)}"
+            told = f"{times}, {each.rows:,} rows compared" if each.cuts else each.note
             lines.append(f"     {each.verdict:<9} {each.name}: {ASPECTS[each.name]} ({told})")
             if each.finding is not None and each.finding is not self.finding:
                 lines.append(f"               {each.finding.sentence}")

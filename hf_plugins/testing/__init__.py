@@ -13,6 +13,9 @@ or, check by check, on a class that is not registered:
     def test_contract(check):
         assert check.passed, check.detail
 
+Features are searched for look-ahead more thoroughly, and with all that they declare beside their
+bars, by :func:`full_certificates`.
+
 The checks need no test framework. A check that fails says in plain words at which row and timestamp
 which values differ. What passes is not thereby right: formulas are tested with their own oracles.
 """
@@ -38,13 +41,17 @@ from hf_plugins.testing._report import Check, ContractReport
 from hf_plugins.testing._samples import SampleKind, sample_bars
 from hf_plugins.testing._scorers import ScorerCase, scorer_checks, unverified
 from hf_plugins.testing._signals import SignalCase, signal_checks
+from hf_plugins.testing._worlds import WorldKind, full_certificates, sample_inputs
 
 __all__ = [
     "Check",
     "ContractReport",
     "SampleKind",
+    "WorldKind",
     "contract_checks",
+    "full_certificates",
     "sample_bars",
+    "sample_inputs",
     "verify_plugin",
 ]
 

@@ -215,6 +215,23 @@ class FeatureDataset(DatasetRow):
     definition_table = "features"
 
 
+class CertificateRow(Base):
+    """What was tried to find look-ahead in one version of a feature, and what came of it.
+
+    ``certificate`` is that of :mod:`hf_plugins.certificate`; ``passed`` and ``level`` are of it.
+    """
+
+    __tablename__ = "certificates"
+
+    dataset_id: Mapped[int] = mapped_column(
+        Key, ForeignKey("feature_datasets.id"), primary_key=True, autoincrement=False
+    )
+    passed: Mapped[bool]
+    level: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    certificate: Mapped[dict[str, Any]]
+
+
 class FeatureQualityReport(DatasetRow):
     """What features say and which of them are kept; the tables are attachments."""
 

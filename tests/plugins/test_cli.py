@@ -87,6 +87,8 @@ def test_verify_one_with_its_checks(invoke):
     assert result.exit_code == 0, result.output
     assert "ok   causality" in result.output
     assert "technical.atr" not in result.output
+    assert result.output.count("no look-ahead found") == 3
+    assert "sample 'sessions'" in result.output
 
 
 def test_verify_says_what_it_did_not_verify(invoke):
@@ -101,7 +103,11 @@ def test_verify_fails_with_the_reason(invoke):
     assert result.exit_code == 1
     assert "FAIL feature acme.tomorrow" in result.output
     assert "FAIL causality: looks into the future: tomorrow at row 0" in result.output
-    assert "ok   feature technical.rsi" in result.output
+    assert "causality certified on 0 of 3 samples" in result.output
+    assert "looks into the future: 'tomorrow' at 20" in result.output
+    assert "ok   feature technical.rsi: 11 of 11 checks, causality certified on 3 of 3" in (
+        result.output
+    )
     assert "1 of 2 plugins break the contract" in result.output
 
 

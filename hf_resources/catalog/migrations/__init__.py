@@ -6,5 +6,5 @@ set ``HEAD_REVISION``. A released revision is never edited.
 
 from typing import Final
 
-HEAD_REVISION: Final = "0005"
+HEAD_REVISION: Final = "0006"
 """Revision that this code needs; known without importing Alembic."""
