@@ -108,10 +108,16 @@ class Feature:
         return {"type": "hf_assets.Feature", "attributes": attributes}
 
 
+def built_in() -> list[str]:
+    """The keys of the feature plugins of this project, whatever else is registered."""
+    keys = sorted(registry.features.keys())
+    return [key for key in keys if registry.features.get(key).__module__.startswith("hf_plugins.")]
+
+
 def all_features() -> dict[str, Feature]:
-    """The features of every registered plugin that is not left out, by name."""
+    """The features of every plugin of this project that is not left out, by name."""
     found = {}
-    for key in sorted(registry.features.keys()):
+    for key in built_in():
         if key in LEFT_OUT:
             continue
         declared = DECLARED.get(key, Declared())
@@ -384,7 +390,7 @@ def computations(seen: list[Computed]) -> Iterator[None]:
         for each in all_features().values()
     }
     with pytest.MonkeyPatch.context() as patch:
-        for key in sorted(registry.features.keys()):
+        for key in built_in():
             plugin = registry.features.get(key)
             for method in ("compute", "advance"):
                 patch.setattr(plugin, method, watch(getattr(plugin, method)))
