@@ -6,16 +6,16 @@ Everything is derived from the dataset row, so that a cache hit shows what the m
 from __future__ import annotations
 
 import base64
-import inspect
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from hf_assets import previews
+from hf_assets.plugin_pages import parameter_table, yields
+from hf_assets.prose import markdown
 from hf_assets.tasks import Task
-from hf_plugins.params import describe_field
+from hf_plugins.base import BaseFeature
 from hf_resources.datasets import Dataset
 from hf_resources.parquet import INDEX
 from hf_resources.store import DatasetStore
@@ -23,13 +23,6 @@ from hf_resources.store import DatasetStore
 SHORT = 12
 """Digits of a hash that a person is shown; the catalog has all of them."""
 
-# Docstrings are reStructuredText; what Markdown would show as noise is put into its words.
-_MARKUP = (
-    (re.compile(r"^\.\. math:: *(\S.*)$", re.MULTILINE), r"```\n\1\n```"),
-    (re.compile(r"^\.\. math::\n\n((?:[ ]+\S.*\n?)+)", re.MULTILINE), r"```\n\1```\n"),
-    (re.compile(r":math:`([^`]+)`"), r"`\1`"),
-    (re.compile(r":(?:class|func|meth|mod|data):`~?([^`]+)`"), r"`\1`"),
-)
 _TYPES = {"float64": "float", "int64": "int", "bool": "bool", "string": "string"}
 
 
@@ -144,28 +137,15 @@ def describe(task: Task, prose: str, plugin: Any, origin: str) -> str:
     """Markdown description of an asset: prose, how it is computed, its parameters, its YAML."""
     told = prose if plugin is not None else task.outputs[0].description
     parts = [told] if told else []
-    document = inspect.getdoc(type(plugin)) if plugin is not None else None
+    document = markdown(type(plugin)) if plugin is not None else ""
     if document:
-        for pattern, replacement in _MARKUP:
-            document = pattern.sub(replacement, document)
         parts.append(f"**How it is computed** (`{task.plugin_key}`)\n\n{document}")
-    if plugin is not None:
-        rows = _parameter_rows(plugin)
-        if rows:
-            parts.append("| parameter | value | meaning |\n| --- | --- | --- |\n" + "\n".join(rows))
+    if plugin is not None and type(plugin.params).model_fields:
+        parts.append(parameter_table(type(plugin.params), plugin.parameters()))
+    if isinstance(plugin, BaseFeature):
+        parts.append(yields(plugin))
     reads = ", ".join(f"`{used.key}` ({', '.join(used.columns) or 'all'})" for used in task.inputs)
     if reads:
         parts.append(f"**Reads** {reads}")
     parts.append(f"**Declared in** `{origin}`, code version `{task.code_version}`")
     return "\n\n".join(parts)
-
-
-def _parameter_rows(plugin: Any) -> list[str]:
-    values: Mapping[str, Any] = plugin.parameters()
-    fields = type(plugin.params).model_fields
-    rows = []
-    for name, info in fields.items():
-        row = describe_field(name, info)
-        meaning = " ".join(part for part in (row["description"], row["range"]) if part)
-        rows.append(f"| `{name}` | `{values[name]}` | {meaning.replace('|', chr(92) + '|')} |")
-    return rows

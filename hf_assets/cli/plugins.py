@@ -49,6 +49,16 @@ def list_plugins(kind: str | None, as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
+def docs(keys: tuple[str, ...]) -> None:
+    """Print the page about feature plugins (all, unless keys are given) in Markdown."""
+    from hf_assets.plugin_pages import features_page
+
+    chosen = _selected(keys, "feature")
+    click.echo(features_page([plugin.key for _, plugin in chosen]), nl=False)
+
+
+@plugins.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--kind", type=click.Choice(KINDS), help="One kind only.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the checks that passed, too.")
 def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:

@@ -3,7 +3,14 @@
 One plugin per formula, registered by one loop; formulas and operators are in
 :mod:`hf_plugins.alphas`. The alphas were made to rank a cross-section of stocks. A single
 instrument has none, so its own last bars stand for it; see
-:class:`~hf_plugins.alphas.sections.AcrossTime`.
+:class:`~hf_plugins.alphas.sections.AcrossTime`. The typical price (high + low + close) / 3 stands
+for ``vwap``, the close for ``cap``.
+
+Each yields one column, named like the formula; null while the look-back is not there, where a
+window has a null in it, and where a value is not defined (zero denominators, a correlation with a
+constant). Prices enter as they are, so that values depend on the unit of the price.
+
+Source: Kakushadze (2016), "101 Formulaic Alphas".
 """
 
 from __future__ import annotations

@@ -86,8 +86,11 @@ def test_every_asset_tells_how_it_is_made(definitions: dg.Definitions) -> None:
         assert spec.owners, spec.key
         if spec.key.path[0] in ("features", "signals", "backtests", "models", "predictions"):
             assert "How it is computed" in spec.description
-            assert "| parameter | value | meaning |" in spec.description
+            assert "| parameter | value | default | type, range | meaning |" in spec.description
             assert "dagster/code_references" in spec.metadata, spec.key
+        if spec.key.path[0] == "features":
+            assert "* **Memory**: " in spec.description
+            assert "* **New bars**: computed alone" in spec.description
 
 
 def test_the_definitions_file_does_cross_cutting_work_only() -> None:

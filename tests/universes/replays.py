@@ -61,16 +61,21 @@ def polygon(shared_data: Path) -> PolygonReplay:
     """Days with their splits and dividends, and five minutes, of the US shares."""
     vendor = PolygonReplay(KEY)
     for symbol in symbols("us_equities"):
-        days = daily_shares(shared_data, symbol)
-        vendor.add_bars(symbol, 1, "day", days.loc[:, PRICES_AND_VOLUME], zone=NEW_YORK)
+        add_days(vendor, shared_data, symbol)
         vendor.add_bars(symbol, 5, "minute", five_minutes(shared_data, symbol))
-        for at, row in days.iterrows():
-            day = f"{at:%Y-%m-%d}"
-            if row["splitfactor"] != 1:
-                vendor.add_split(symbol, day, 1, row["splitfactor"])
-            if row["divcash"]:
-                vendor.add_dividend(symbol, day, row["divcash"], currency="USD")
     return vendor
+
+
+def add_days(vendor: PolygonReplay, shared_data: Path, symbol: str) -> None:
+    """Days of a US share with its splits and dividends."""
+    days = daily_shares(shared_data, symbol)
+    vendor.add_bars(symbol, 1, "day", days.loc[:, PRICES_AND_VOLUME], zone=NEW_YORK)
+    for at, row in days.iterrows():
+        day = f"{at:%Y-%m-%d}"
+        if row["splitfactor"] != 1:
+            vendor.add_split(symbol, day, 1, row["splitfactor"])
+        if row["divcash"]:
+            vendor.add_dividend(symbol, day, row["divcash"], currency="USD")
 
 
 def binance(shared_data: Path) -> BinanceReplay:
