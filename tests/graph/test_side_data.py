@@ -18,6 +18,7 @@ from hf_plugins.errors import ConfigurationError
 from hf_resources.calendars import expected_bars
 from hf_resources.instruments import Instrument
 from tests.graph.lab import Lab, bars, missed
+from tests.graph.test_automation import Harness
 
 
 class TonesParams(Params):
@@ -295,11 +296,6 @@ def test_a_table_of_the_market_is_one_for_all(make: Callable[..., Lab]) -> None:
     hours = read(lab, "features/inflation", "BBB|1h")["tone"]
     # 08:30 in New York is 13:30 UTC: known when the bar that opens at 13:00 closes.
     assert hours.first_valid_index() == pd.Timestamp("2020-01-02 13:00", tz="UTC")
-    graph = lab.definitions().resolve_asset_graph()
-    found = graph.get_parent_partition_keys_for_child(
-        "AAA|1h", dg.AssetKey(["side_data", "macro"]), dg.AssetKey(["features", "inflation"])
-    )
-    assert set(found.partitions_subset.get_partition_keys()) == {"event"}
     with (lab.root / "files" / "macro.csv").open("a") as file:
         file.write("\n2020-01-02 18:00,CPI,2.6\n")
     again = lab.run()
@@ -308,6 +304,49 @@ def test_a_table_of_the_market_is_one_for_all(make: Callable[..., Lab]) -> None:
         for symbol in ("AAA", "BBB")
         for timeframe in ("1h", "1d")
     }
+
+
+CASES = [
+    ("side_data/tone", "BBB|event", "side_data/news", {"BBB|event"}),
+    ("features/last_tone", "AAA|1h", "side_data/tone", {"AAA|event"}),
+    ("features/last_tone", "BBB|1d", "market_data/enriched", {"BBB|1d"}),
+    ("features/of_peer", "AAA|1h", "side_data/tone", {"BBB|event"}),
+    ("features/of_peer", "AAA|1h", "market_data/enriched", {"AAA|1h"}),
+    ("features/inflation", "BBB|1h", "side_data/macro", {"event"}),
+]
+
+
+def test_parents_of_a_partition(make: Callable[..., Lab]) -> None:
+    peer = (
+        "---\ntype: hf_assets.Feature\n"
+        "attributes: {{name: of_peer, plugin: test.tones, params: {{symbol: BBB}}}}\n"
+    )
+    lab = make(NEWS + "---\n" + MACRO + peer, timeframes=("1h", "1d"), rows=5)
+    graph = lab.definitions().resolve_asset_graph()
+    for child, key, parent, expected in CASES:
+        found = graph.get_parent_partition_keys_for_child(
+            key, dg.AssetKey(parent.split("/")), dg.AssetKey(child.split("/"))
+        )
+        assert set(found.partitions_subset.get_partition_keys()) == expected, child
+
+
+def test_automation_asks_for_what_reads_a_table_that_changed(make: Callable[..., Lab]) -> None:
+    lab = make(NEWS + "---\n" + MACRO)
+    macro = lab.root / "files" / "macro.csv"
+    macro.write_text("released,series,value\n2020-01-02 08:30,CPI,2\n2020-01-02 08:30,FF,1\n")
+    lab.run()
+    ticks = Harness(lab)
+    ticks.until_quiet()
+    news(lab, *ARTICLES, "2020-01-06 10:00:00,New,,BBB")
+    lab.run(["side_data/news"])
+    assert ticks.until_quiet() == [
+        {("side_data/tone", "BBB|event")},
+        {("features/last_tone", "BBB|1d"), ("features/articles", "BBB|1d")},
+    ]
+    macro.write_text(macro.read_text() + "2020-01-04 08:30,CPI,3\n")
+    lab.run(["side_data/macro"])
+    assert ticks.until_quiet() == [{("features/inflation", f"{each}|1d") for each in lab.symbols}]
+    assert ticks.sweep() == []
 
 
 def exchange(lab: Lab, timeframe: str, stamps: Sequence[str]) -> None:
@@ -473,7 +512,7 @@ def by_hand(
     return found | {"total": total}
 
 
-@pytest.mark.parametrize("calendar", ["XNYS", "24/7"])
+@pytest.mark.parametrize("calendar", ["XNYS", pytest.param("24/7", marks=pytest.mark.slow)])
 def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: str) -> None:
     """Rows of both kinds come in any order, some of them late; holidays and half days included."""
     random = np.random.default_rng(7)
@@ -483,10 +522,10 @@ def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: st
     opens, closes = grid.opens[:160], grid.closes[:160]
     hour = 3_600_000_000
     drawn = random.integers(opens[0] - 30 * hour, closes[-1] + 30 * hour, 120) // 1_000_000
-    drawn = np.sort(np.concatenate([drawn, drawn[::15]]))  # some in the same second
+    in_the_night = closes[69] // 1_000_000 + 2 * 3600
+    drawn = np.sort(np.r_[drawn, drawn[::15], in_the_night])  # some in the same second
     words = random.integers(1, 9, len(drawn))
-    arrival = np.arange(len(drawn), dtype=float)
-    arrival[random.choice(len(drawn), 4, replace=False)] += 60  # late
+    late = random.choice(len(drawn), 4, replace=False)
     titles = [" ".join([f"w{row}"] * count) for row, count in enumerate(words)]
     lab = make(SEVERAL, articles=[], symbols=("AAA",), timeframes=("1h",), rows=5)
     lab.write_universe(calendar=calendar)
@@ -495,9 +534,20 @@ def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: st
         "UTC"
     )
     seen = []
-    for rows, came in ((70, 50), (71, 50), (110, 90), (110, 95), (160, 130), (160, 200)):
+    steps = (  # bars, and up to the close of which bar articles have come
+        (70, 72),
+        (71, 72),  # the first bar after a night, with its news
+        (110, 72),
+        (110, 90),  # rows after all that were known, and before the close of bars that stand
+        (113, 120),
+        (160, 150),
+        (160, None),
+    )
+    for rows, came in steps:
         lab.write_bars("AAA", "1h", frame.iloc[:rows])
-        there = np.flatnonzero(arrival < came)
+        there = np.arange(len(drawn))
+        if came is not None:
+            there = np.setdiff1d(np.flatnonzero(drawn * 1_000_000 <= closes[came]), late)
         stamps = drawn[there].astype("datetime64[s]")
         news(lab, *(f"{at},{titles[row]},,AAA" for at, row in zip(stamps, there, strict=True)))
         Tones.seen.clear()
@@ -508,5 +558,5 @@ def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: st
         for name, values in expected.items():
             found = read(lab, f"features/{name}", "AAA|1h")["tone"].to_numpy()
             np.testing.assert_array_equal(found, values, err_msg=f"{name} {rows} {came}")
-    assert [3] * 3 in seen  # a bar more, and the two rows that a finite memory looks back on
-    assert any(len(whole) and max(whole) == 110 for whole in seen[2:])  # late ones
+    assert seen[1] == [3] * 3  # a bar more, and the two rows that a finite memory looks back on
+    assert seen[3] == [110] * 3
