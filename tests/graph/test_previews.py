@@ -90,9 +90,8 @@ def test_the_history_tells_the_last_versions_with_their_reasons(small: Lab) -> N
 
 def test_the_history_on_an_event_stays_short(small: Lab) -> None:
     small.run(partition="AAA|1d")
-    for _ in range(6):
-        event = small.run(["features/rsi_14"], partition="AAA|1d", force=True)[RSI]
-    assert [row[2] for row in table(event.metadata["history"])] == ["6", "5", "4", "3", "2"]
+    events = [small.run(["features/rsi_14"], partition="AAA|1d", force=True)[RSI] for _ in range(6)]
+    assert [row[2] for row in table(events[-1].metadata["history"])] == ["6", "5", "4", "3", "2"]
     assert len(small.store.history(small.head(*RSI).ref)) == 7
 
 
