@@ -289,10 +289,9 @@ def absent() -> str:
         "written; nothing stands in for them. On a machine that reaches the hub, once:\n\n"
         "```python\n"
         "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-        f'pinned = {{"pretrained_model_name_or_path": "{DEFAULT_MODEL}",\n'
-        f'          "revision": "{DEFAULT_REVISION}"}}\n'
+        f'name, revision = "{DEFAULT_MODEL}", "{DEFAULT_REVISION}"\n'
         "for each in (AutoModelForSequenceClassification, AutoTokenizer):\n"
-        '    each.from_pretrained(**pinned).save_pretrained("finbert")\n'
+        '    each.from_pretrained(name, revision=revision).save_pretrained("finbert")\n'
         "```\n\n"
         "which leaves the weights as safetensors in the folder `finbert`; then `python "
         "benchmarks/sentiment.py --model finbert --docs docs` fills its row. It was trained on a "

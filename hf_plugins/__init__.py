@@ -1,5 +1,5 @@
 """What can be computed.
 
-Feature, model, signal and engine plugins, validation schemes and metrics: pure functions of data
-frames and parameters. Nothing here knows Dagster, does I/O, reads a clock or the environment.
+Feature, scorer, model, signal and engine plugins, validation schemes and metrics: pure functions of
+data frames and parameters. Nothing here knows Dagster, does I/O, reads a clock or the environment.
 """
