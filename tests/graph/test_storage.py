@@ -71,7 +71,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "_PAUSES", (0.02, 0.05, 0.1))
 
 
-def versions(lab: Lab) -> dict[str, Any]:
+def versions(lab: Lab) -> dict[Any, Any]:
     """Version and digests of each head; bars say themselves where and when they came from."""
     bars_of = {
         key: {name: head.column_digests[name] for name in ("timestamp", "open", "close", "volume")}

@@ -144,7 +144,7 @@ def test_a_listing_that_fails_once_is_whole(
     proxy[0].faults = [Fault(kind, "GET", status=status)]
     assert set(s3.lake.list()) == whole
     assert proxy[0].count(kind) == 1
-    assert len(whole) == 3
+    assert len(whole) == 4
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_write_that_fails_for_good_is_named_and_changes_nothing(
     s3: DatasetStore, proxy: tuple[S3Proxy, str], kind: Kind, method: str
 ) -> None:
     old = s3.head(SEVERAL)
-    # Only one of the three chunks: the others are written.
+    # Only one of the four chunks: the others are written.
     proxy[0].faults = [Fault(kind, method, "2013-03", times=10**6)]
     with pytest.raises(StorageError) as caught:
         publish(s3, 2)
