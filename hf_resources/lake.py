@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,8 +38,8 @@ _SILENCE: Final = timedelta(seconds=30)
 """How long an S3 server may send nothing before a request, or a part of one, counts as lost."""
 _PATIENCE: Final = timedelta(seconds=60)
 """How long a request to S3 is repeated, with growing pauses, before it has failed."""
-_PUTS: Final = 3
-"""How often an object is sent to an S3 server whose answer does not say what became of it."""
+_TRIES: Final = 3
+"""How often a request to S3 is sent that the library does not repeat by itself."""
 _LARGE: Final = 16 << 20
 """Objects from this size, in bytes, are sent to S3 in parts, each of which is repeated alone."""
 _PART: Final = 8 << 20
@@ -162,9 +162,7 @@ class Lake:
             ConfigurationError, StorageError: as :meth:`get`.
         """
         with self._failing("listed", prefix):
-            for batch in obstore.list(self._store, prefix or None):
-                for entry in batch:
-                    yield StoredObject(entry["path"], entry["size"], entry["last_modified"])
+            yield from self._listed(prefix)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete objects; those that are gone already are no error.
@@ -200,6 +198,20 @@ class Lake:
             if self._root is not None and _STAGING.search(path):
                 (self._root / path).unlink(missing_ok=True)
 
+    def _listed(self, prefix: str) -> Sequence[StoredObject]:
+        """All of a listing; begun anew where a page of it breaks off, as the library does not."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return [
+                    StoredObject(entry["path"], entry["size"], entry["last_modified"])
+                    for batch in obstore.list(self._store, prefix or None)
+                    for entry in batch
+                ]
+            except GenericError as error:
+                if attempt == _TRIES or "body error" not in str(error):
+                    raise
+        raise AssertionError("unreachable")
+
     def _create(self, path: str, data: bytes) -> bool:
         """Create an object in S3.
 
@@ -209,7 +221,7 @@ class Lake:
         """
         if len(data) >= _LARGE and self.exists(path):
             return False
-        for attempt in range(1, _PUTS + 1):
+        for attempt in range(1, _TRIES + 1):
             try:
                 if len(data) >= _LARGE:
                     self._create_in_parts(path, data)
@@ -221,10 +233,10 @@ class Lake:
                 # and that one may come to nothing.
                 if self.exists(path):
                     return False
-                if attempt == _PUTS:
+                if attempt == _TRIES:
                     raise
             except GenericError as error:
-                if attempt == _PUTS or "kind: Timeout" not in str(error):
+                if attempt == _TRIES or "kind: Timeout" not in str(error):
                     raise
             except FileNotFoundError:
                 raise ConfigurationError(

@@ -29,6 +29,9 @@ Kind = Literal["status", "half_request", "lost_answer", "half_answer", "slow", "
 * ``silent``: nothing is answered until the client gives up.
 """
 
+COMMIT = b"COMMIT\0"
+"""The statement, as a Postgres client sends it; a ``READ COMMITTED`` transaction begins without."""
+
 
 @dataclass
 class Fault:
@@ -205,7 +208,7 @@ class Moment:
     """When the client of a :class:`TcpProxy` is cut off: as it sends a text.
 
     Attributes:
-        sent: the text, such as ``COMMIT``.
+        sent: the text, such as :data:`COMMIT`.
         forwarded: whether the server gets it, so that it acts, and only its answer is lost.
         times: for so many connections.
     """

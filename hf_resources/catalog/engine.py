@@ -179,9 +179,10 @@ def _create_engine(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def _limit(connection: Any, _record: Any) -> None:
+            connection.autocommit = True  # else they would end with a transaction
             with connection.cursor() as cursor:
                 cursor.execute(";".join(_POSTGRES_SESSION))
-            connection.commit()
+            connection.autocommit = False
 
         return engine
     if parsed.database:

@@ -28,7 +28,7 @@ from hf_resources.lake import Lake
 from hf_resources.settings import Settings
 from hf_resources.store import DatasetStore
 from tests.faces import CATALOGS
-from tests.faults import Fault, Kind, Moment, S3Proxy, TcpProxy, s3_proxy, tcp_proxy
+from tests.faults import COMMIT, Fault, Kind, Moment, S3Proxy, TcpProxy, s3_proxy, tcp_proxy
 from tests.resources import market, publisher
 
 FACES = CATALOGS[1:]
@@ -116,6 +116,17 @@ def test_a_write_that_fails_once_is_repeated(
     assert_nothing_is_left_over(s3)
 
 
+@pytest.mark.parametrize(("kind", "status"), ONCE)
+def test_what_is_created_is_there(proxy: tuple[S3Proxy, str], kind: Kind, status: int) -> None:
+    """Whatever the answer, also where the store would look again."""
+    lake = Lake(proxy[1])
+    proxy[0].faults = [Fault(kind, "PUT", status=status)]
+    created = lake.put_if_absent("one", b"whole" * 1000)
+    assert proxy[0].count(kind) == 1
+    assert created is (kind != "lost_answer")
+    assert lake.get("one") == b"whole" * 1000
+
+
 @pytest.mark.parametrize(("kind", "status"), READING)
 def test_a_read_that_fails_once_is_repeated(
     s3: DatasetStore, proxy: tuple[S3Proxy, str], kind: Kind, status: int
@@ -123,6 +134,17 @@ def test_a_read_that_fails_once_is_repeated(
     proxy[0].faults = [Fault(kind, "GET", status=status)]
     assert_whole(s3, s3.head(SEVERAL), 1)
     assert proxy[0].count(kind) == 1
+
+
+@pytest.mark.parametrize(("kind", "status"), READING)
+def test_a_listing_that_fails_once_is_whole(
+    s3: DatasetStore, proxy: tuple[S3Proxy, str], kind: Kind, status: int
+) -> None:
+    whole = set(s3.lake.list())
+    proxy[0].faults = [Fault(kind, "GET", status=status)]
+    assert set(s3.lake.list()) == whole
+    assert proxy[0].count(kind) == 1
+    assert len(whole) == 4
 
 
 @pytest.mark.parametrize(
@@ -141,7 +163,7 @@ def test_a_write_that_fails_for_good_is_named_and_changes_nothing(
     s3: DatasetStore, proxy: tuple[S3Proxy, str], kind: Kind, method: str
 ) -> None:
     old = s3.head(SEVERAL)
-    # Only one of the three chunks: the others are written.
+    # Only one of the four chunks: the others are written.
     proxy[0].faults = [Fault(kind, method, "2013-03", times=10**6)]
     with pytest.raises(StorageError) as caught:
         publish(s3, 2)
@@ -284,8 +306,8 @@ MOMENTS = {
     "after the row": Moment(b"INSERT INTO feature_datasets", forwarded=True),
     "before the head moves": Moment(b"UPDATE heads"),
     "after the head moved": Moment(b"UPDATE heads", forwarded=True),
-    "before the commit": Moment(b"COMMIT"),
-    "after the commit": Moment(b"COMMIT", forwarded=True),
+    "before the commit": Moment(COMMIT),
+    "after the commit": Moment(COMMIT, forwarded=True),
 }
 
 
