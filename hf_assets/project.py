@@ -171,7 +171,7 @@ def _tables(tree: dg.ComponentTree, universe: Universe) -> dict[str, SideTable]:
         _known(component, "of", "side table with texts", [item.of], with_texts)
         of = with_texts[item.of]
         _known(component, "text", f"column of text in {item.of}", item.text, of.texts)
-        columns: dict[str, Kind] = {name: "number" for name in SENTIMENT}
+        columns: dict[str, Kind] = dict.fromkeys(SENTIMENT, "number")
         found[name] = SideTable(component, scorer, of.scope, of.symbols, columns)
     return found
 

@@ -122,9 +122,7 @@ def published(store: DatasetStore, rows: SideRows, expected: Dataset | None = No
     )
     definition = Definition("side_data", "news", "side_data.polygon.news", {})
     ref = DatasetRef("side_data", "news", "NFLX", "event")
-    return store.publish(
-        ref, identity, definition=definition, frame=rows.staged, expected=expected
-    )
+    return store.publish(ref, identity, definition=definition, frame=rows.staged, expected=expected)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,7 @@ def test_the_key_is_needed_and_never_told(
     assert "wrong-one" not in str(told.value)
     monkeypatch.delenv("POLYGON_API_KEY")
     monkeypatch.delenv("MASSIVE_API_KEY", raising=False)
-    with pytest.raises(ConfigurationError, match="POLYGON_API_KEY.*is not set"):
+    with pytest.raises(ConfigurationError, match=r"POLYGON_API_KEY.*is not set"):
         source(served).fetch("NFLX", NOW, None)
 
 

@@ -183,7 +183,7 @@ def test_parquet_with_lists_of_symbols(tmp_path: Path) -> None:
     assert list(found["earnings"]) == [2.0, 1.0]
     assert list(found["title"].isna()) == [True, False]
     assert len(rows(tmp_path, ["at"], "BBB", **given)) == 1
-    with pytest.raises(DataError, match="'eps'.*Int64; it must be text"):
+    with pytest.raises(DataError, match=r"'eps'.*Int64; it must be text"):
         rows(tmp_path, ["at"], "AAA", **{**given, "text": ["eps"], "numbers": []})
 
 
@@ -270,8 +270,11 @@ def test_what_was_known_does_not_change_with_what_comes_later(tmp_path: Path) ->
             "line 4: 'FF' has a second value at 2025-02-12 13:30:00.*one value at a time",
         ),
         (
-            ["2025-02-12 13:30,FF,2025-01-01,3.0", "2025-02-12 13:30,FF,2025-02-01,3.5"]
-            + ["2025-02-12 13:30,CPI,2025-01-01,3"],
+            [
+                "2025-02-12 13:30,FF,2025-01-01,3.0",
+                "2025-02-12 13:30,FF,2025-02-01,3.5",
+                "2025-02-12 13:30,CPI,2025-01-01,3",
+            ],
             {"pivot": {"series": "series", "value": "value"}},
             "line 3: 'FF' has a second value.*as period",
         ),
