@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hf_assets import graph
 from hf_plugins import registry
 from hf_plugins.base import SENTIMENT, BaseFeature, BaseScorer, Memory, Params, Side
 from hf_plugins.errors import ConfigurationError
@@ -34,7 +35,6 @@ class Tones(BaseFeature):
     """A column of a side table, as it is joined."""
 
     Params: ClassVar[type[Params]] = TonesParams
-    seen: ClassVar[list[int]] = []
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -64,7 +64,6 @@ class Tones(BaseFeature):
         return Memory.finite(2)
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
-        self.seen.append(len(data))
         return data.iloc[:, [1]].set_axis(["tone"], axis=1)
 
 
@@ -116,11 +115,26 @@ def _plugins() -> Iterator[None]:
     ]
     for plugins, key, cls in made:
         plugins.register(key)(cls)
-    Tones.seen.clear()
     Words.seen.clear()
     yield
     for plugins, key, _ in made:
         del plugins._plugins[key]
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of rows of each computation of a feature with a finite memory."""
+    seen: list[int] = []
+    real = graph._read_by
+
+    def read_by(plugin: BaseFeature, *arguments: Any) -> pd.DataFrame:
+        frame = real(plugin, *arguments)
+        if type(plugin) is Tones:
+            seen.append(len(frame))
+        return frame
+
+    monkeypatch.setattr(graph, "_read_by", read_by)
+    return seen
 
 
 NEWS = """
@@ -247,24 +261,26 @@ def test_a_killed_run_does_not_start_over(
     assert sorted(Words.seen) == sorted(f"Number {hour}" for hour in range(7))
 
 
-def test_a_late_article_recomputes_and_a_later_one_does_not(make: Callable[..., Lab]) -> None:
+def test_a_late_article_recomputes_and_a_later_one_does_not(
+    make: Callable[..., Lab], computed: list[int]
+) -> None:
     lab = make(symbols=("AAA",))
     lab.run()
     # Ten days end with the tenth of January; what is known after that changes no bar.
     news(lab, *ARTICLES, "2020-01-11 00:00:01,Later by far than all,,AAA")
-    Tones.seen.clear()
+    computed.clear()
     again = lab.run()
     assert ("features/articles", "AAA|1d") in missed(again)
-    assert Tones.seen == [2, 2]
+    assert computed == [2, 2]
     news(
         lab,
         *ARTICLES,
         "2020-01-10 23:59:59,In time,,AAA",
         "2020-01-11 00:00:01,Later by far than all,,AAA",
     )
-    Tones.seen.clear()
+    computed.clear()
     lab.run()
-    assert Tones.seen == [10, 10]
+    assert computed == [10, 10]
     assert read(lab, "features/articles", "AAA|1d")["tone"].iloc[-1] == 1
 
 
@@ -317,9 +333,9 @@ def test_parents_of_a_partition(make: Callable[..., Lab]) -> None:
         "attributes: {{name: of_peer, plugin: test.tones, params: {{symbol: BBB}}}}\n"
     )
     lab = make(NEWS + "---\n" + MACRO + peer, timeframes=("1h", "1d"), rows=5)
-    graph = lab.definitions().resolve_asset_graph()
+    asset_graph = lab.definitions().resolve_asset_graph()
     for child, key, parent, expected in CASES:
-        found = graph.get_parent_partition_keys_for_child(
+        found = asset_graph.get_parent_partition_keys_for_child(
             key, dg.AssetKey(parent.split("/")), dg.AssetKey(child.split("/"))
         )
         assert set(found.partitions_subset.get_partition_keys()) == expected, child
@@ -507,7 +523,9 @@ def by_hand(
 
 
 @pytest.mark.parametrize("calendar", ["XNYS", pytest.param("24/7", marks=pytest.mark.slow)])
-def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: str) -> None:
+def test_tails_have_the_bits_of_the_whole(
+    make: Callable[..., Lab], computed: list[int], calendar: str
+) -> None:
     """Rows of both kinds come in any order, some of them late; holidays and half days included."""
     random = np.random.default_rng(7)
     instrument = Instrument("AAA", "equity", calendar, 4, 0)
@@ -544,9 +562,9 @@ def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: st
             there = np.setdiff1d(np.flatnonzero(drawn * 1_000_000 <= closes[came]), late)
         stamps = drawn[there].astype("datetime64[s]")
         news(lab, *(f"{at},{titles[row]},,AAA" for at, row in zip(stamps, there, strict=True)))
-        Tones.seen.clear()
+        computed.clear()
         lab.run()
-        seen.append([*Tones.seen])
+        seen.append([*computed])
         known = read(lab, "side_data/tone", "AAA|event").index.as_unit("us").asi8  # type: ignore[attr-defined]
         expected = by_hand(closes[:rows], known, words[there] / 10, hour)
         for name, values in expected.items():
@@ -554,3 +572,51 @@ def test_tails_have_the_bits_of_the_whole(make: Callable[..., Lab], calendar: st
             np.testing.assert_array_equal(found, values, err_msg=f"{name} {rows} {came}")
     assert seen[1] == [3] * 3  # a bar more, and the two rows that a finite memory looks back on
     assert seen[3] == [110] * 3
+
+
+REAL = """
+type: hf_assets.SideData
+attributes:
+  name: news
+  source: table.files
+  params: {{folder: {news}, pattern: labelled_news_7_megacaps_2025.csv, known_at: date,
+    time: "%a, %d %b %Y %H:%M:%S", symbol: tickers, text: {{title: title, summary: text}}}}
+---
+type: hf_assets.Scores
+attributes: {{name: news_scores, of: news, plugin: text.lexicon, text: [title, summary]}}
+---
+type: hf_assets.Feature
+attributes: {{name: news_sentiment, plugin: news.sentiment}}
+"""
+
+
+def test_real_articles_meet_real_sessions(make_lab: Callable[..., Lab], shared_data: Path) -> None:
+    import exchange_calendars
+
+    folder = shared_data / "news_sentiment"
+    lab = make_lab(yaml_text=REAL.format(news=folder), symbols=("AAPL",), rows=5)
+    lab.write_universe(calendar="XNYS")
+    prices = pd.read_parquet(shared_data / "us_equities" / "daily_tiingo_44_2024_2026.parquet")
+    prices = prices[prices["symbol"] == "AAPL"].set_index("time").sort_index()
+    prices.index = pd.DatetimeIndex(prices.index, name="timestamp").tz_convert("UTC")
+    prices = prices.loc["2025-09-25":"2025-11-14", ["open", "high", "low", "close", "volume"]]
+    lab.write_bars("AAPL", "1d", prices.astype("float64"))
+    lab.run()
+    found = read(lab, "features/news_sentiment", "AAPL|1d")
+    articles = pd.read_csv(folder / "labelled_news_7_megacaps_2025.csv")
+    articles = articles[articles["tickers"].str.contains("AAPL")]
+    told = pd.to_datetime(articles["date"], format="%a, %d %b %Y %H:%M:%S %z", utc=True)
+    told = pd.DatetimeIndex(told[~articles[["date", "title", "text"]].duplicated()])
+    closes = pd.DatetimeIndex(
+        exchange_calendars.get_calendar("XNYS")
+        .schedule["close"]
+        .loc[found.index[0].tz_localize(None) : found.index[-1].tz_localize(None)]
+    )
+    bins = np.searchsorted(closes, told.sort_values())
+    expected = np.bincount(bins, minlength=len(closes) + 1)[: len(closes)].astype(float)
+    first = int(np.flatnonzero(expected)[0])
+    expected[:first] = np.nan
+    np.testing.assert_array_equal(found["sentiment_count"], expected)
+    scored = found["sentiment_score"].to_numpy()
+    np.testing.assert_array_equal(np.isnan(scored), ~(expected > 0))
+    assert missed(lab.run()) == set()
