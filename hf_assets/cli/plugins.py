@@ -86,16 +86,6 @@ def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
         failed += not good
         if verbose:
             click.echo(str(report))
-<<<<<<< HEAD
-            continue
-        passed = len(report.checks) - len(report.failures)
-        verdict = "ok  " if report.ok else "FAIL"
-        click.echo(f"{verdict} {each} {plugin.key}: {passed} of {len(report.checks)} checks")
-        for check in report.failures:
-            click.echo(f"     {check}")
-        if report.unverified:
-            click.echo(f"     not verified: {report.unverified}")
-=======
         else:
             passed = len(report.checks) - len(report.failures)
             told = f"{passed} of {len(report.checks)} checks"
@@ -105,11 +95,12 @@ def verify(keys: tuple[str, ...], kind: str | None, verbose: bool) -> None:
             click.echo(f"{'ok  ' if good else 'FAIL'} {each} {plugin.key}: {told}")
             for check in report.failures:
                 click.echo(f"     {check}")
+            if report.unverified:
+                click.echo(f"     not verified: {report.unverified}")
         for name, found in certificates.items():
             if verbose or name in accused:
                 click.echo(f"  sample '{name}'")
                 click.echo("\n".join(f"    {line}" for line in str(found).splitlines()))
->>>>>>> certificate
     verdict = f"{failed} of {len(selected)} plugins break" if failed else "every plugin keeps"
     click.echo(f"{verdict} the contract ({len(selected)} verified)")
     if failed:
