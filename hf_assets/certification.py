@@ -170,8 +170,7 @@ def _certified(
     given = frames.of(task, partition, head)
     own = given["/".join(BARS)].loc[:, list(plugin.reads)]
     sides = {side: given[_frame_key(side, task, partition)] for side in plugin.sides}
-    closes_of = getattr(task, "closes", None)
-    closes = closes_of(partition, pd.DatetimeIndex(own.index)) if closes_of else None
+    closes = task.closes(partition, pd.DatetimeIndex(own.index)) if task.closes else None
     published = store.read(head, list(plugin.outputs))
     after, state = _continued(store, kept, head)
     return certify(

@@ -166,7 +166,9 @@ def _beside(side: Side) -> str:
 
 
 def _memory(memory: Memory) -> str:
-    return memory.kind if memory.lookback is None else f"{memory.kind}, {memory.lookback:,} bars"
+    if memory.lookback is None:
+        return memory.kind
+    return f"{memory.kind}, {memory.lookback:,} bar{'s' if memory.lookback > 1 else ''}"
 
 
 def _growth(feature: BaseFeature) -> str:

@@ -42,8 +42,10 @@ def markdown(documented: Any, *, formulas: str = "") -> str:
         blocks.append(_inline("\n".join(prose)))
         prose = []
         if line.startswith(_MATH):
-            told = lines.pop(0).removeprefix(_MATH).strip()
-            blocks.append(_code([told] if told else _indented(lines), formulas))
+            first = lines.pop(0).removeprefix(_MATH).strip()
+            further = bool(lines) and (not first or lines[0].startswith(" "))
+            formula = [*([first] if first else []), *(_indented(lines) if further else [])]
+            blocks.append(_code(formula, formulas))
         elif literal:
             blocks.append(_code(_indented(lines)))
         else:
@@ -87,22 +89,27 @@ def _code(block: list[str], language: str = "") -> str:
 
 
 def _table(lines: list[str]) -> str:
-    """Take the table that comes next: its head stands between two rules, its rows up to a third.
+    """Take the table that comes next, up to the rule that a blank line or nothing follows.
 
-    A row whose first cell is empty goes on with the one before.
+    A rule before that stands below the head. A row whose first cell is empty goes on with the one
+    before.
     """
     starts = [found.start() for found in re.finditer("=+", lines.pop(0))]
     spans = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], None], strict=True)]
     rows: list[list[str]] = []
-    rules = 0
-    while lines and rules < 2:
+    headed = False
+    while lines:
         line = lines.pop(0)
         if _RULE.fullmatch(line):
-            rules += 1
+            if not lines or not lines[0].strip():
+                break
+            headed = True
             continue
         cells = [line[span].strip() for span in spans]
         if cells[0] or not rows:
             rows.append(cells)
         else:
             rows[-1] = [f"{old} {new}".strip() for old, new in zip(rows[-1], cells, strict=True)]
+    if not headed:
+        rows.insert(0, [""] * len(spans))
     return table([[cell(_inline(each)) for each in row] for row in rows])

@@ -49,7 +49,7 @@ def sample_inputs(
     if kind == "sessions":
         days = pd.bdate_range("2020-01-01", periods=rows, tz="UTC", name="timestamp")
         own.index = pd.DatetimeIndex(days).as_unit("ns")
-        closes = own.index.asi8 + pd.Timedelta(hours=_SESSION_HOURS).value
+        closes = pd.DatetimeIndex(own.index).asi8 + pd.Timedelta(hours=_SESSION_HOURS).value
         quiet = np.random.default_rng([seed, 9]).random(rows) < 0.05
         if "volume" in own:
             own.loc[quiet, "volume"] = 0.0
@@ -97,7 +97,8 @@ def _frequency(timeframe: str) -> str:
 def _bars(side: Side, inputs: Inputs, seed: int) -> pd.DataFrame:
     """Bars of a side: those of an equal timeframe lack some, coarser ones are all there."""
     timeframe = side.timeframe or inputs.timeframe
-    name = zlib.crc32(side.prefix.encode())
+    # Sides that read the same rows are given the same rows.
+    name = zlib.crc32(f"{side.symbol} {side.timeframe} {side.feature}".encode())
     if timeframe == inputs.timeframe:
         stamps = pd.DatetimeIndex(inputs.own.index)
         frame = _filled(side, stamps, seed + name)
@@ -119,7 +120,8 @@ def _filled(side: Side, stamps: pd.DatetimeIndex, seed: int) -> pd.DataFrame:
 
 def _table(side: Side, inputs: Inputs, seed: int) -> pd.DataFrame:
     """Rows known at any instant: bursts, at a close, right after one, after hours, at weekends."""
-    rng = np.random.default_rng([seed, zlib.crc32(side.prefix.encode())])
+    name = zlib.crc32(f"{side.symbol} {side.table}".encode())
+    rng = np.random.default_rng([seed, name])
     closes = inputs.bar_ends if inputs.closes is None else inputs.closes
     first, last = int(inputs.stamps[0]), int(inputs.bar_ends[-1])
     anywhere = rng.integers(first, last, max(4, len(closes) // 3))
@@ -128,6 +130,10 @@ def _table(side: Side, inputs: Inputs, seed: int) -> pd.DataFrame:
     burst = rng.choice(anywhere, 8) + rng.integers(1, 600_000_000, 8) * 1_000
     instants = np.unique(np.concatenate([anywhere, some - lag, some - lag + 1_000, burst]))
     stamps = pd.DatetimeIndex(instants, tz="UTC", name=inputs.own.index.name)
-    values = rng.normal(size=(len(stamps), len(side.columns)))
-    values[rng.random(len(stamps)) < 0.05] = np.nan
-    return pd.DataFrame(values, stamps, columns=list(side.columns))
+    columns = {}
+    for column in side.columns:
+        drawn = np.random.default_rng([seed, name, zlib.crc32(column.encode())])
+        values = drawn.normal(size=len(stamps))
+        values[drawn.random(len(stamps)) < 0.05] = np.nan
+        columns[column] = values
+    return pd.DataFrame(columns, index=stamps)

@@ -26,6 +26,7 @@ attributes: {name: rsi_14, plugin: technical.rsi, params: {length: 14}}
 type: hf_assets.Feature
 attributes: {name: beside, plugin: test.beside, symbols: [AAA], timeframes: [1h]}
 """
+RSI = FEATURES.partition("---")[0]
 LEAK = """
 type: hf_assets.Feature
 attributes: {name: scaled, plugin: test.scaled}
@@ -84,6 +85,11 @@ class Scaled(BaseFeature):
 
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         return (data["close"] / np.std(data["close"].to_numpy())).to_frame("scaled")
+
+
+@pytest.fixture
+def uncertified() -> None:
+    """Here certificates are made."""
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +161,8 @@ def test_a_run_certifies_what_it_makes_and_nothing_twice(
     assert "ok        truncated" in shown.output
 
 
-def test_what_was_appended_is_certified_and_says_so(lab: Lab) -> None:
+def test_what_was_appended_is_certified_and_says_so(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(symbols=("AAA",), yaml_text=RSI, timeframes=("1h",), rows=600)
     lab.run()
     before = certificate(lab, "rsi_14", "AAA|1h")
     lab.write_bars("AAA", "1h", bars(640, "1h", seed=0))

@@ -21,6 +21,15 @@ BUILT_IN = [
     if registry.features.get(key).__module__.startswith("hf_plugins.")
 ]
 
+PROMISED = {
+    *(f"technical.{name}" for name in ("rsi", "atr", "macd", "bbands", "ema_cross", "ta")),
+    *(f"statistical.{name}" for name in ("momentum", "mean_reversion", "z_score", "tsfresh")),
+    *("statistical.hurst_exponent", "statistical.volatility_regime", "automated.tsfresh"),
+    *("news.finbert_sentiment", "news.sentiment", "news.sentiment_momentum"),
+    *("news.sentiment_divergence", "fundamental.ratios", "macro.indicators"),
+}
+"""Keys that documents of users name: none of them may ever be called otherwise."""
+
 
 @pytest.fixture(scope="module")
 def page() -> str:
@@ -53,7 +62,7 @@ def test_every_plugin_has_its_place_and_each_link_leads_somewhere(page: str) -> 
     headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
     anchors = {heading.replace(".", "").lower() for heading in headings}
     anchors |= set(re.findall(r'<a id="(\w+)">', page))
-    for key in BUILT_IN:
+    for key in PROMISED | set(BUILT_IN):
         assert key.replace(".", "") in anchors, key
     linked = set(re.findall(r"\(#(\w+)\)", page))
     assert linked <= anchors
@@ -94,7 +103,8 @@ def test_formulas_literals_and_roles() -> None:
     assert documented(
         r"""Title.
 
-        .. math:: a = b_t
+        .. math:: a = b_t,
+           \quad c = 1
 
         with :math:`b` the ``value`` of :class:`~module.Name` [1]_, and ``two
         words`` or ``one_
@@ -110,7 +120,7 @@ def test_formulas_literals_and_roles() -> None:
         .. [1] A. Author, 1999.
         """
     ) == (
-        "Title.\n\n```\na = b_t\n```\n\n"
+        "Title.\n\n```\na = b_t,\n\\quad c = 1\n```\n\n"
         "with `b` the `value` of `module.Name` [1], and `two words` or `one_name`:\n\n"
         "```\nx = 1 \\\\\ny = 2\n```\n\nThen\n\n```\nliteral | block\n```\n\n"
         "[1] A. Author, 1999."
@@ -135,6 +145,19 @@ def test_a_table_with_cells_over_two_lines() -> None:
         "Title.\n\n| Column | Value | Unit |\n| --- | --- | --- |\n"
         "| `one` | \\|a - b\\| | price |\n| `two` | it goes on here | 1 or more |\n\nAfter it."
     )
+
+
+def test_a_table_without_a_head_ends_where_it_ends() -> None:
+    assert documented(
+        """Title.
+
+        === ===
+        one two
+        === ===
+
+        After it.
+        """
+    ) == ("Title.\n\n|  |  |\n| --- | --- |\n| one | two |\n\nAfter it.")
 
 
 def test_no_markup_is_left_in_what_plugins_say() -> None:

@@ -84,9 +84,23 @@ _MINUTES: Final = (
     "reads minutes of silver, the dollar or an index beside those of gold; what comes of appended "
     "ones is shown in tests/gold/test_in_dagster.py and tests/gold/test_plugins.py"
 )
-LEFT_OUT: Final[Mapping[str, str]] = dict.fromkeys(
-    ("gold.extended", "gold.features107", "gold.lead_lag", "gold.original", "gold.risk"), _MINUTES
+_TABLES: Final = (
+    "reads a side table, of which there are no real rows over all of these bars; what comes of "
+    "rows that are appended or revised is shown in tests/graph/test_side_data.py"
 )
+LEFT_OUT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("gold.extended", "gold.features107", "gold.lead_lag", "gold.original", "gold.risk"),
+        _MINUTES,
+    ),
+    **dict.fromkeys(
+        (
+            *("fundamental.ratios", "macro.indicators", "news.finbert_sentiment"),
+            *("news.sentiment", "news.sentiment_divergence", "news.sentiment_momentum"),
+        ),
+        _TABLES,
+    ),
+}
 
 
 @dataclass(frozen=True)
