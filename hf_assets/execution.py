@@ -39,12 +39,16 @@ from hf_plugins.timeframes import EVENT, duration
 from hf_plugins.versioning import Identity, canonical_json, combine_digests
 from hf_resources.datasets import Dataset, DatasetRef, HeadConflictError, Layer
 from hf_resources.misses import explain_miss
+from hf_resources.parquet import INDEX
 from hf_resources.store import DatasetStore
 
 ATTEMPTS = 3
 """Tries at a partition whose inputs keep moving while it is computed."""
 ASOF_MARGIN = timedelta(days=7)
 """How far before a tail the last row that was known is looked for, before all rows are read."""
+SHARED_ROWS = 300
+"""Rows at the end of an input that are read at least, for all tasks of a step at once."""
+LAST = "last rows"
 PROGRESS_SECONDS = 10
 """Time between two lines of progress: each is a row in Dagster's event log, like an event."""
 
@@ -155,6 +159,7 @@ class _Guard:
             key: self.store.heads(key[0], key[1], list(needed)) for key, needed in wanted.items()
         }
         self._frames: tuple[Partition | None, dict[Any, pd.DataFrame]] = (None, {})
+        self._appended: dict[tuple[DatasetRef, str, int], tuple[int, frozenset[str]]] = {}
         self._found: dict[str, dict[Partition, Dataset]] = {}
         self._standing: dict[str, dict[Partition, Dataset]] = {}
         for task in self.tasks:
@@ -303,11 +308,23 @@ class _Guard:
             if name not in read_before or frame_key not in inputs:
                 continue
             ref = DatasetRef(used.layer, used.name, *parent)
-            old = self.store.lookup(ref, read_before[name]["version_hash"])
-            comparable = old is not None and set(used.columns) <= set(old.column_digests)
-            if old and comparable and self.store.grew(old, inputs[frame_key], used.columns):
-                grown[name] = inputs[frame_key].row_count - old.row_count
+            seen = (ref, read_before[name]["version_hash"], inputs[frame_key].id)
+            if seen not in self._appended:
+                self._appended[seen] = self._compared(*seen[:2], inputs[frame_key], used)
+            rows, unchanged = self._appended[seen]
+            if {INDEX, *used.columns} <= unchanged:
+                grown[name] = rows
         return grown
+
+    def _compared(
+        self, ref: DatasetRef, before: str, new: Dataset, used: Input
+    ) -> tuple[int, frozenset[str]]:
+        """Rows appended since a version, and in which columns that any task reads no other came."""
+        old = self.store.lookup(ref, before)
+        if old is None:
+            return 0, frozenset()
+        unchanged = self.store.unchanged(old, new, self._columns_read_by_step(used))
+        return new.row_count - old.row_count, unchanged
 
     def _compute(self, work: _Work) -> Settled:
         task, partition = work.task, work.partition
@@ -359,11 +376,11 @@ class _Guard:
     def _base(self, work: _Work) -> Dataset | None:
         """The head, where the new version is the head with rows appended that a tail yields.
 
-        What is appended depends on ``task.lookback`` rows, so the rows before it stand as they are.
+        What is appended depends on ``task.context`` rows, so the rows before it stand as they are.
         """
         head = work.standing[work.task.names()[0]]
         task = work.task
-        if self.force or head is None or task.lookback(work.partition) is None:
+        if self.force or head is None or task.context(work.partition) is None:
             return None
         if task.stateful and STATE not in head.attachments:
             return None
@@ -407,7 +424,7 @@ class _Guard:
     def _read(self, work: _Work, base: Dataset | None) -> dict[Any, pd.DataFrame]:
         """Input frames: what a tail after ``base`` needs, or whole ones.
 
-        Whole ones of a partition are shared by all tasks of the step.
+        Those of a partition are shared by all tasks of the step.
         """
         if self._frames[0] != work.partition:
             self._frames = (work.partition, {})
@@ -428,10 +445,10 @@ class _Guard:
     def _tail(self, work: _Work, base: Dataset, frame_key: Any, used: Input) -> pd.DataFrame:
         """The rows of one input that are new after ``base``, and those that they look back to."""
         dataset, columns = work.inputs[frame_key], list(used.columns)
-        rows = work.task.lookback(work.partition) or 0
+        rows = work.task.context(work.partition) or 0
         if not any(each.join for each in work.task.inputs):
             rows += work.grown[work.task.input_name(frame_key)]
-            return self.store.read(dataset, columns, last=rows)
+            return self._last(dataset, used, rows).loc[:, columns]
         # Joined rows are not those of one input: what was looked back to is told by what stands.
         start = _after(cast(datetime, base.end_date))
         if rows:
@@ -450,6 +467,14 @@ class _Guard:
         known = known_at(cast(pd.DatetimeIndex, frame.index[:1]), timeframe, used.lags[1])
         first_close = pd.Timestamp(start + duration(work.partition[1])).as_unit("ns").value
         return frame if (known <= first_close).any() else self.store.read(dataset, columns)
+
+    def _last(self, dataset: Dataset, used: Input, rows: int) -> pd.DataFrame:
+        """The last rows of an input, with all columns that the step reads of it."""
+        cache, key = self._frames[1], (LAST, dataset.id)
+        if key not in cache or len(cache[key]) < min(rows, dataset.row_count):
+            wanted = sorted(self._columns_read_by_step(used))
+            cache[key] = self.store.read(dataset, wanted, last=max(rows, SHARED_ROWS))
+        return cache[key].iloc[max(len(cache[key]) - rows, 0) :]
 
     def _columns_read_by_step(self, read: Input) -> Iterable[str]:
         return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -201,7 +201,7 @@ def _enriched(project: Project) -> Task:
         (Input("market_data", "bars", enrichment.READS),),
         implementation_of(enrichment.__name__, ("numba", "numpy", "pandas")),
         compute,
-        lookback=lambda partition: enrichment.context_rows(**setting(partition)) + 1,
+        context=lambda partition: enrichment.context_rows(**setting(partition)),
         stateful=True,
         record=tracking.record_computation,
         local=local,
@@ -250,7 +250,9 @@ def _feature(project: Project, name: str) -> Task:
         family=plugin.key.partition(".")[0],
     )
     memory = plugin.memory
-    rows = memory.lookback if memory.kind == "finite" else None
+    rows = plugin.context
+    if not stateful and memory.kind == "finite":
+        rows = cast(int, memory.lookback) - 1
     implementation = implementation_of(type(plugin))
     if plugin.sides:
         implementation = merged(implementation, implementation_of(joins.__name__))
@@ -262,16 +264,12 @@ def _feature(project: Project, name: str) -> Task:
         implementation,
         compute,
         schema_version=plugin.schema_version,
-        lookback=lambda partition: _plus(plugin.context, before) if stateful else rows,
+        context=lambda partition: None if rows is None else rows + before,
         stateful=stateful,
         step=coverage.step_label(project.universe, project.tables, project.features, name),
         local=local if tables else None,
         closes=closes if tables else None,
     )
-
-
-def _plus(context: int | None, before: bool) -> int | None:
-    return None if context is None else context + before
 
 
 def _parent_of(side: Side, tables: Mapping[str, SideTable]) -> Input:

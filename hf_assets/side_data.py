@@ -145,7 +145,7 @@ def _scores(name: str, table: SideTable) -> Task:
         merged(implementation, columns),
         compute,
         schema_version=scorer.schema_version,
-        lookback=lambda partition: 1,
+        context=lambda partition: 0,
         local=local,
     )
 

@@ -164,9 +164,9 @@ class Task:
     """One asset, or several that one computation yields.
 
     ``fetch`` marks a root: its input comes from outside, and its identity is that of what came.
-    ``symbols`` is set for tasks that look across symbols. ``lookback`` tells the number of rows,
-    itself included, on which a row of a partition depends; where it is set, rows that are appended
-    to the inputs are computed alone. ``stateful`` tasks go on from the state that they left.
+    ``symbols`` is set for tasks that look across symbols. ``context`` tells on how many rows before
+    it a row of a partition depends; where it is set, rows that are appended to the inputs are
+    computed alone. ``stateful`` tasks go on from the state that they left.
     ``record`` is told of each partition that stands; roots have :attr:`Fetched.finish` for that.
     """
 
@@ -177,7 +177,7 @@ class Task:
     schema_version: int = 1
     fetch: Fetch | None = None
     symbols: tuple[str, ...] = ()
-    lookback: Callable[[Partition], int | None] = lambda partition: None
+    context: Callable[[Partition], int | None] = lambda partition: None
     stateful: bool = False
     record: Record | None = None
     step: str = ""

@@ -7,7 +7,7 @@ dataset of the same series has the same first chunks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -172,17 +172,42 @@ def covering(
     return found[first:]
 
 
-def common_prefix(
-    old: Sequence[Chunk], new: Sequence[Chunk], columns: Iterable[str] | None = None
-) -> int:
-    """Number of leading chunks that are equal in label, times and ``columns`` (all by default)."""
-    names = None if columns is None else list(columns)
-    count = 0
-    for left, right in zip(old, new, strict=False):
-        if left.label != right.label or not _same(left.digests, right.digests, names):
-            break
-        count += 1
-    return count
+def unchanged(
+    old: Sequence[Chunk],
+    new: Sequence[Chunk],
+    load: Callable[[Chunk], pd.DataFrame],
+    columns: Iterable[str],
+) -> frozenset[str]:
+    """Of some columns, those in which ``new`` is ``old`` with rows appended (none counts).
+
+    Exact: full chunks are compared by digest, and the last chunk of ``old``, which may have been
+    partial, with the digest of as many rows at the start of its successor. Time counts as a column
+    ``timestamp``: where it differs, all do.
+
+    Args:
+        old: chunks of the older dataset, which has the columns.
+        new: chunks of the newer dataset.
+        load: yields the rows of a chunk of ``new``; called once at most.
+        columns: the columns that matter.
+    """
+    names = {*columns} - {"timestamp"}
+    if not old:
+        return frozenset({*names, "timestamp"})
+    if len(new) < len(old) or any(a.label != b.label for a, b in zip(old, new, strict=False)):
+        return frozenset()
+    same = {"timestamp", *names}
+    for left, right in zip(old[:-1], new, strict=False):
+        same = {name for name in same if left.digests[name] == right.digests.get(name)}
+    last, candidate = old[-1], new[len(old) - 1]
+    if last.rows == candidate.rows:
+        found: Mapping[str, str] = candidate.digests
+    elif candidate.rows > last.rows and "timestamp" in same:
+        rows = load(candidate).iloc[: last.rows]
+        found = frame_digests(rows[[name for name in rows.columns if name in same]])
+    else:
+        return frozenset()
+    same = {name for name in same if last.digests[name] == found.get(name)}
+    return frozenset(same) if "timestamp" in same else frozenset()
 
 
 def grew(
@@ -191,39 +216,17 @@ def grew(
     load: Callable[[Chunk], pd.DataFrame],
     columns: Iterable[str] | None = None,
 ) -> bool:
-    """Whether ``new`` is ``old`` with rows appended (none counts), in ``columns`` and in time.
-
-    Exact: full chunks are compared by digest, and the last chunk of ``old``, which may have been
-    partial, with the digest of as many rows at the start of its successor.
-
-    Args:
-        old: chunks of the older dataset.
-        new: chunks of the newer dataset.
-        load: yields the rows of a chunk of ``new``; called once at most.
-        columns: the columns that matter; those of ``old`` by default.
+    """Whether ``new`` is ``old`` with rows appended in ``columns``, all of ``old`` by default.
 
     Raises:
         DataError: ``columns`` names one that ``old`` does not have.
     """
     if not old:
         return True
-    last = old[-1]
-    wanted = last.digests if columns is None else columns
-    names = [name for name in wanted if name != "timestamp"]
-    if missing := [name for name in names if name not in last.digests]:
+    names = {*(old[-1].digests if columns is None else columns)}
+    if missing := sorted(names - {*old[-1].digests}):
         raise DataError(f"cannot compare the columns {missing}: the older dataset lacks them")
-    same = common_prefix(old, new, names)
-    if same == len(old):
-        return True
-    if same < len(old) - 1 or same >= len(new):
-        return False
-    candidate = new[same]
-    if candidate.label != last.label or candidate.rows <= last.rows:
-        return False
-    rows = load(candidate).iloc[: last.rows]
-    if not set(names) <= set(rows.columns):
-        return False
-    return _same(last.digests, frame_digests(rows[names]), names)
+    return {"timestamp", *names} <= unchanged(old, new, load, names)
 
 
 _MONTHS: Final[dict[Period, int]] = {
@@ -249,12 +252,6 @@ def _label(months: int, period: Period) -> str:
         "decade": f"{year // 10:03d}x",
         "century": f"{year // 100:02d}xx",
     }[period]
-
-
-def _same(left: dict[str, str], right: dict[str, str], names: list[str] | None) -> bool:
-    if names is None:
-        return left == right
-    return all(left.get(name) == right.get(name) for name in ["timestamp", *names])
 
 
 def _datetime(stamp: Any) -> datetime:

@@ -31,7 +31,7 @@ from hf_plugins.versioning import Identity, canonical_json, frame_digests, sha25
 from hf_resources import garbage, parquet, paths
 from hf_resources.catalog import Catalog
 from hf_resources.catalog.schema import TABLES, DatasetRow, DefinitionRow, Head
-from hf_resources.chunks import Chunk, Staged, covering, describe, grew
+from hf_resources.chunks import Chunk, Staged, covering, describe, unchanged
 from hf_resources.datasets import (
     CatalogInterruptedError,
     Dataset,
@@ -162,20 +162,27 @@ class DatasetStore:
             ).scalar()
         return tuple(Chunk.from_json(chunk) for chunk in found or ())
 
-    def grew(self, old: Dataset, new: Dataset, columns: Iterable[str] | None = None) -> bool:
-        """Whether ``new`` is ``old`` with rows appended, in ``columns``; see :func:`chunks.grew`.
+    def unchanged(self, old: Dataset, new: Dataset, columns: Iterable[str]) -> frozenset[str]:
+        """Of some columns, those in which ``new`` is ``old`` with rows appended; ``timestamp`` too.
 
-        Reads one chunk at most.
+        Exact, see :func:`chunks.unchanged`. Columns that one of them lacks are left out. Reads one
+        chunk at most.
         """
+        there = {name for name, _ in old.columns} & {name for name, _ in new.columns}
+        names = there.intersection(columns)
         if old.id == new.id:
-            return True
-        names = None if columns is None else [name for name in columns if name != parquet.INDEX]
-        dtypes = [pair for pair in new.columns if names is None or pair[0] in names]
+            return frozenset({*names, parquet.INDEX})
+        dtypes = [pair for pair in new.columns if pair[0] in names]
 
         def load(chunk: Chunk) -> pd.DataFrame:
             return parquet.to_frame([self._table(chunk, [name for name, _ in dtypes])], dtypes)
 
-        return grew(self.chunks(old), self.chunks(new), load, names)
+        return unchanged(self.chunks(old), self.chunks(new), load, names)
+
+    def grew(self, old: Dataset, new: Dataset) -> bool:
+        """Whether ``new`` is ``old`` with rows appended, in all of its columns."""
+        names = {name for name, _ in old.columns}
+        return {*names, parquet.INDEX} <= self.unchanged(old, new, names)
 
     def _one(self, layer: Layer, prepared: Any, parameters: dict[str, Any]) -> Dataset | None:
         with self.catalog.read() as connection:

@@ -16,10 +16,10 @@ from hf_resources.chunks import (
     Chunk,
     Staged,
     column_digests,
-    common_prefix,
     describe,
     grew,
     split,
+    unchanged,
 )
 from tests.resources import samples
 
@@ -145,15 +145,23 @@ def test_only_the_last_partial_chunk_is_loaded() -> None:
     assert loaded == ["2013-04"]
 
 
-def test_the_prefix_ends_at_the_first_difference() -> None:
+def test_each_column_is_compared_by_itself() -> None:
     frame = samples.frame(150)
     revised = frame.copy()
     revised.loc["2013-04-10", "b"] = 0.0
     old, new = chunks(frame, "1m"), chunks(revised, "1m")
-    assert common_prefix(old, new) == 3
-    assert common_prefix(old, new, ["b"]) == 3
-    assert common_prefix(old, new, ["a"]) == len(old)
-    assert common_prefix(old, new[1:]) == 0
+
+    def load(chunk: Chunk) -> pd.DataFrame:
+        return dict(split(revised, "1m"))[chunk.label]
+
+    assert unchanged(old, new, load, ["a", "b"]) == {"timestamp", "a"}
+    row = int((frame.index < pd.Timestamp("2013-04-10", tz="UTC")).sum())
+    part = chunks(frame.iloc[: row + 1], "1m")
+    assert unchanged(part, new, load, ["a", "b"]) == {"timestamp", "a"}
+    before = chunks(frame.iloc[:row], "1m")
+    assert unchanged(before, new, load, ["a", "b"]) == {"timestamp", "a", "b"}
+    assert unchanged(old, new[1:], load, ["a"]) == frozenset()
+    assert unchanged(old, part, load, ["a"]) == frozenset()
 
 
 def test_a_column_that_the_older_dataset_lacks_cannot_be_compared() -> None:
