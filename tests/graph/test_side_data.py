@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import dagster as dg
 import numpy as np
@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from hf_assets import graph
+from hf_assets.cli.run import _runs
+from hf_assets.cli.session import Session
 from hf_plugins import registry
-from hf_plugins.base import SENTIMENT, BaseFeature, BaseScorer, Memory, Params, Side
+from hf_plugins.base import SENTIMENT, BaseFeature, BaseScorer, Material, Memory, Params, Side
 from hf_plugins.errors import ConfigurationError
 from hf_resources.calendars import expected_bars
 from hf_resources.instruments import Instrument
@@ -106,12 +108,33 @@ class Words(BaseScorer):
         )
 
 
+class WeighedParams(Params):
+    path: str
+
+
+class Weighed(Words):
+    """Scores by a file."""
+
+    Params: ClassVar[type[Params]] = WeighedParams
+
+    @property
+    def material(self) -> Material:
+        return Material(cast(WeighedParams, self.params).path)
+
+    def load(self, path: Path) -> None:
+        self.weight = float(path.read_text())
+
+    def score(self, texts: Sequence[str]) -> pd.DataFrame:
+        return super().score(texts).assign(sentiment=self.weight)
+
+
 @pytest.fixture(autouse=True)
 def _plugins() -> Iterator[None]:
     made: list[tuple[Any, str, Any]] = [
         (registry.features, "test.tones", Tones),
         (registry.features, "test.running", Running),
         (registry.scorers, "test.words", Words),
+        (registry.scorers, "test.weighed", Weighed),
     ]
     for plugins, key, cls in made:
         plugins.register(key)(cls)
@@ -360,6 +383,17 @@ def test_automation_asks_for_what_reads_a_table_that_changed(make: Callable[...,
     assert ticks.sweep() == []
 
 
+def test_a_command_for_one_timeframe_takes_the_tables_with_it(make: Callable[..., Lab]) -> None:
+    session = Session(make(NEWS + "---\n" + MACRO, timeframes=("1h", "1d"), rows=5).tree)
+    runs = list(_runs(session, session.tasks, ["AAA"], ["1d"]))
+    wanted = [(run.tasks[0].names()[0], run.partitions) for run in runs]
+    assert wanted == [
+        ("side_data/macro", [("*", "event")]),
+        ("side_data/news", [("AAA", "event")]),
+        ("market_data/bars", [("AAA", "1d")]),
+    ]
+
+
 def exchange(lab: Lab, timeframe: str, stamps: Sequence[str]) -> None:
     """The bars of a few days of an exchange."""
     lab.write_universe(calendar="XNYS")
@@ -466,6 +500,33 @@ def test_a_blank_text_has_no_score(make: Callable[..., Lab]) -> None:
     scores = read(lab, "side_data/tone", "AAA|event")
     assert scores["sentiment"].isna().tolist() == [True, False, False, False]
     assert lab.head("side_data/tone", "AAA|event").summary["texts_blank"] == 1
+
+
+def test_a_missing_model_is_an_error_and_another_one_scores_anew(make: Callable[..., Lab]) -> None:
+    lab = make(symbols=("AAA",))
+    weights = lab.root / "weights"
+    lab.edit_yaml("plugin: test.words", f"plugin: test.weighed, params: {{path: {weights}}}")
+    lab.run(["side_data/news"])
+    with pytest.raises(Exception, match=r"weights' does not exist \(looked for at"):
+        lab.run(["side_data/tone"])
+    assert lab.store.heads("side_data", "tone") == {}
+    assert Words.seen == []
+    for weight in (0.5, 0.25):
+        weights.write_text(str(weight))
+        found = lab.run(["side_data/tone"])["side_data/tone", "AAA|event"]
+        assert list(read(lab, "side_data/tone", "AAA|event")["sentiment"]) == [weight] * 3
+    assert "parameter material" in found.reason
+    assert len(Words.seen) == 6
+
+
+def test_what_the_docs_show_can_be_loaded(make_lab: Callable[..., Lab]) -> None:
+    page = Path(__file__).parents[2] / "docs" / "side_data.md"
+    blocks = [part.split("```")[0] for part in page.read_text().split("```yaml\n")[1:]]
+    assert len(blocks) == 4
+    lab = make_lab(yaml_text="", rows=5)
+    for block in blocks:
+        lab.write_yaml(block)
+        assert any(name.startswith("side_data/") for name in lab.asset_names())
 
 
 def test_the_description_tells_the_scorer(make: Callable[..., Lab]) -> None:
@@ -606,7 +667,7 @@ def test_real_articles_meet_real_sessions(make_lab: Callable[..., Lab], shared_d
     articles = pd.read_csv(folder / "labelled_news_7_megacaps_2025.csv")
     articles = articles[articles["tickers"].str.contains("AAPL")]
     told = pd.to_datetime(articles["date"], format="%a, %d %b %Y %H:%M:%S %z", utc=True)
-    told = pd.DatetimeIndex(told[~articles[["date", "title", "text"]].duplicated()])
+    told = pd.DatetimeIndex(told[~articles.duplicated(["date", "title", "text"]).to_numpy()])
     closes = pd.DatetimeIndex(
         exchange_calendars.get_calendar("XNYS")
         .schedule["close"]
