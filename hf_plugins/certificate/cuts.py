@@ -8,13 +8,14 @@ at a cut is in ``certify``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from hf_plugins.certificate.inputs import Inputs
+from hf_plugins.certificate.inputs import Inputs, nanoseconds
 
+_DAY: Final = 86_400_000_000_000
 _OUTPUTS: Final = 8
 """Output columns whose own extremes are looked at; more are sampled."""
 
@@ -59,7 +60,7 @@ def strata(
         **_beside(inputs, place, rng),
         "look-back": np.array([-2, -1, 0, 1]) + (lookback or 0),
         **_calendar_ends(published.index, rng),
-        "extremes of the input": _extremes(inputs.own.iloc[place], rng),
+        "extremes of the input": _extremes(_own_of(inputs, place), rng),
         "extremes of the output": _jumps(published, rng),
         "start": np.array([10, 30, 60, 120, 250]) + first,
         "end": n - np.array([2, 3, 6, 11]),
@@ -71,16 +72,25 @@ def _calendar_ends(index: pd.Index, rng: np.random.Generator) -> dict[str, np.nd
     """Last and first rows of days, weeks and months, and those before and after a gap."""
     if len(index) < 3:
         return {}
-    naive = cast(pd.DatetimeIndex, index).tz_localize(None).as_unit("ns")
-    steps = np.diff(naive.asi8)
-    ends = {"gaps": np.flatnonzero(steps > np.median(steps))}
-    for unit, name in (("D", "ends of days"), ("W", "ends of weeks"), ("M", "ends of months")):
-        ends[name] = np.flatnonzero(np.diff(naive.to_period(unit).asi8))
+    stamps = nanoseconds(index)
+    steps = np.diff(stamps)
+    days = stamps // _DAY
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    ends = {
+        "gaps": np.flatnonzero(steps > np.median(steps)),
+        "ends of days": np.flatnonzero(np.diff(days)),
+        "ends of weeks": np.flatnonzero(np.diff((days + 3) // 7)),  # from Monday on
+        "ends of months": np.flatnonzero(np.diff(months)),
+    }
     found = {}
     for name, rows in ends.items():
         chosen = _some(rows, rng, 25)
         found[name] = np.concatenate([chosen, chosen + 1])
     return found
+
+
+def _own_of(inputs: Inputs, place: np.ndarray) -> pd.DataFrame:
+    return inputs.own if len(place) == len(inputs.own) else inputs.own.iloc[place]
 
 
 def _extremes(bars: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
@@ -108,7 +118,8 @@ def _jumps(values: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         found.append(_some(np.flatnonzero(np.diff(missing.astype(np.int8))), rng, 4))
         steps = np.abs(np.diff(column))
         steps[np.isnan(steps)] = -1.0
-        found.append(np.argsort(steps, kind="stable")[-6:] + 1)
+        most = min(6, len(steps))
+        found.append(np.argpartition(steps, -most)[-most:] + 1 if most else np.arange(0))
         if not missing.all():
             found.append(np.array([np.nanargmin(column), np.nanargmax(column)]))
     return np.concatenate(found) if found else np.array([], dtype=np.int64)

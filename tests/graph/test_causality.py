@@ -34,6 +34,23 @@ attributes: {name: scaled, plugin: test.scaled}
 type: hf_assets.Feature
 attributes: {name: rsi_14, plugin: technical.rsi, params: {length: 14}}
 """
+NEWS = """
+type: hf_assets.SideData
+attributes:
+  name: news
+  source: table.files
+  params: {{folder: {folder}, pattern: news.csv, known_at: published, clock: UTC, symbol: tickers,
+    text: [title]}}
+---
+type: hf_assets.Scores
+attributes: {{name: news_scores, of: news, plugin: text.lexicon, text: [title]}}
+---
+type: hf_assets.Feature
+attributes: {{name: news_sentiment, plugin: news.sentiment}}
+---
+type: hf_assets.Feature
+attributes: {{name: swing, plugin: news.sentiment_momentum}}
+"""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -181,6 +198,21 @@ def test_what_was_appended_is_certified_and_says_so(make_lab: Callable[..., Lab]
     lab.run(force=True)  # a source is not asked for its whole history else
     found = certificate(lab, "rsi_14", "AAA|1h")
     assert (found.continues, found.rows) == (False, 640)
+
+
+def test_news_are_cut_off_at_the_close_of_trading(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(symbols=("AAA",), yaml_text="", rows=120)
+    rng = np.random.default_rng(4)
+    instants = pd.Timestamp("2020-01-02") + pd.to_timedelta(rng.integers(0, 9_000_000, 80), "s")
+    words = rng.choice(["profit rises", "loss widens", "meeting held"], len(instants))
+    rows = [f"{at},{text} {at:%j},AAA" for at, text in zip(sorted(instants), words, strict=True)]
+    (lab.root / "files").mkdir()
+    (lab.root / "files" / "news.csv").write_text("\n".join(["published,title,tickers", *rows]))
+    lab.write_yaml(NEWS.format(folder=lab.root / "files"))
+    lab.run()
+    for name in ("news_sentiment", "swing"):
+        found = certificate(lab, name, "AAA|1d")
+        assert {each.name: each.verdict for each in found.aspects} == dict.fromkeys(ASPECTS, "ok")
 
 
 def test_a_leak_is_an_error_that_blocks_nothing(
