@@ -65,7 +65,7 @@ def test_only_the_tail_is_computed_and_equals_the_whole(
         assert before is not None
         with rows_computed(monkeypatch) as seen:
             lab.run()
-        assert seen == [rows - before.row_count + 21]
+        assert seen == [rows - before.row_count + 20]
     fresh = make_lab(yaml_text=MOMENTUM, symbols=("AAA",), timeframes=("1h",), rows=HOURS + 200)
     fresh.run()
     for key, (found, _) in digests(lab).items():

@@ -183,16 +183,16 @@ def test_a_change_of_the_peer_recomputes_and_nothing_else_does(spread: Lab) -> N
 @pytest.mark.parametrize(
     ("join", "grown", "rows_computed"),
     [
-        # 20 rows are looked back to.
-        ("inner", (930, 930), (50, 50)),
-        pytest.param("inner", (930, 900), (20, 80), marks=pytest.mark.slow),
-        pytest.param("inner", (900, 930), (20, 80), marks=pytest.mark.slow),
-        ("inner", (930, 915), (35, 65)),
-        pytest.param("asof", (930, 930), (50, 50), marks=pytest.mark.slow),
-        pytest.param("asof", (900, 930), (20, 80), marks=pytest.mark.slow),
+        # 19 rows before a row are looked back to.
+        ("inner", (930, 930), (49, 49)),
+        pytest.param("inner", (930, 900), (19, 79), marks=pytest.mark.slow),
+        pytest.param("inner", (900, 930), (19, 79), marks=pytest.mark.slow),
+        ("inner", (930, 915), (34, 64)),
+        pytest.param("asof", (930, 930), (49, 49), marks=pytest.mark.slow),
+        pytest.param("asof", (900, 930), (19, 79), marks=pytest.mark.slow),
         # Rows that the peer was late with are known to bars that stand already: all is computed.
-        pytest.param("asof", (930, 900), (50, 960), marks=pytest.mark.slow),
-        ("asof", (930, 915), (50, 960)),
+        pytest.param("asof", (930, 900), (49, 960), marks=pytest.mark.slow),
+        ("asof", (930, 915), (49, 960)),
     ],
 )
 def test_a_tail_of_joined_rows_has_the_bits_of_the_whole(

@@ -259,7 +259,7 @@ def rows_needed(plugin: BaseFeature, growth: Growth, partition: Partition) -> in
         return min(total, plugin.context + appended)
     if plugin.memory.kind == "finite":
         assert plugin.memory.lookback is not None
-        return min(total, plugin.memory.lookback + appended)
+        return min(total, plugin.memory.lookback - 1 + appended)
     return total
 
 
