@@ -408,7 +408,9 @@ def exchange(lab: Lab, timeframe: str, stamps: Sequence[str]) -> None:
 THANKSGIVING = ["2019-11-26", "2019-11-27", "2019-11-29", "2019-12-02", "2019-12-03"]
 
 
-def test_what_is_said_after_hours_counts_for_the_next_session(make: Callable[..., Lab]) -> None:
+def test_what_is_said_after_hours_counts_for_the_next_session(
+    make: Callable[..., Lab], computed: list[int]
+) -> None:
     told = {
         "2019-11-26 20:59:59": 0,
         "2019-11-26 21:00:00": 0,
@@ -426,6 +428,11 @@ def test_what_is_said_after_hours_counts_for_the_next_session(make: Callable[...
     lab.run()
     counts = read(lab, "features/articles", "AAA|1d")["tone"]
     assert list(counts) == [float(list(told.values()).count(place)) for place in range(5)]
+    # Before the slot of the last day is over, and after its close: no bar that stands changes.
+    computed.clear()
+    news(lab, *articles, "2019-12-03 21:30:00,One more,,AAA")
+    lab.run()
+    assert computed == [2, 2]
 
 
 def test_an_hourly_bar_ends_with_the_session(make: Callable[..., Lab]) -> None:
@@ -595,7 +602,9 @@ def test_tails_have_the_bits_of_the_whole(
     opens, closes = grid.opens[:160], grid.closes[:160]
     hour = 3_600_000_000
     drawn = random.integers(opens[0] - 30 * hour, closes[-1] + 30 * hour, 120) // 1_000_000
-    in_the_night = closes[69] // 1_000_000 + 2 * 3600
+    nights = [*(np.flatnonzero(np.diff(opens) > hour) + 1), 70]
+    night = int(next(place for place in nights if place >= 64))  # a bar after one, if there are any
+    in_the_night = closes[night - 1] // 1_000_000 + 2 * 3600
     drawn = np.sort(np.r_[drawn, drawn[::15], in_the_night])  # some in the same second
     words = random.integers(1, 9, len(drawn))
     late = random.choice(len(drawn), 4, replace=False)
@@ -608,9 +617,9 @@ def test_tails_have_the_bits_of_the_whole(
     )
     seen = []
     steps = (  # bars, and up to the close of which bar articles have come
-        (70, 72),
-        (71, 72),  # the first bar after a night, with its news
-        (110, 72),
+        (night, night + 2),
+        (night + 1, night + 2),  # the first bar after a night, with its news
+        (110, night + 2),
         (110, 90),  # rows after all that were known, and before the close of bars that stand
         (113, 120),
         (160, 150),
@@ -667,7 +676,8 @@ def test_real_articles_meet_real_sessions(make_lab: Callable[..., Lab], shared_d
     articles = pd.read_csv(folder / "labelled_news_7_megacaps_2025.csv")
     articles = articles[articles["tickers"].str.contains("AAPL")]
     told = pd.to_datetime(articles["date"], format="%a, %d %b %Y %H:%M:%S %z", utc=True)
-    told = pd.DatetimeIndex(told[~articles.duplicated(["date", "title", "text"]).to_numpy()])
+    repeats = pd.DataFrame(articles).duplicated(subset=["date", "title", "text"])
+    told = pd.DatetimeIndex(told[~repeats.to_numpy()])
     closes = pd.DatetimeIndex(
         exchange_calendars.get_calendar("XNYS")
         .schedule["close"]
