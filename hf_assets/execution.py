@@ -405,7 +405,7 @@ class _Guard:
             if parent[1] == EVENT:
                 rows = self.store.read(work.inputs[frame_key], [], start=_after(before.end_date))
                 known = known_at(cast(pd.DatetimeIndex, rows.index[:1]), EVENT, used.lags[0])
-                closed = _closes(work.task, work.partition, last)
+                closed = _closes(work.task, work.partition, last) - 1
             else:
                 # The next row opens a bar after the last one at the earliest.
                 next_opens = pd.DatetimeIndex([before.end_date + duration(parent[1])])

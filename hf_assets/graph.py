@@ -228,12 +228,12 @@ def _feature(project: Project, name: str) -> Task:
 
     def compute(job: Job) -> Mapping[str, Product]:
         data = _read_by(plugin, job, tables, closes if tables else None)
-        if not stateful:
-            return {key: Product(_checked(key, plugin, plugin.compute(data), data.index))}
         appended = len(data) if job.after is None else int(np.count_nonzero(data.index > job.after))
         if not appended:
             empty = pd.DataFrame(columns=list(plugin.outputs), index=data.index[:0], dtype=float)
-            return {key: Product(empty, attachments={STATE: job.state or b"null"})}
+            return {key: Product(empty, {STATE: job.state or b"null"} if stateful else {})}
+        if not stateful:
+            return {key: Product(_checked(key, plugin, plugin.compute(data), data.index))}
         data = data.iloc[-(appended + (plugin.context or 0)) :]
         state = json.loads(job.state) if job.state else None
         frame, after = plugin.advance(data, appended, state)

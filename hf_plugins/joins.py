@@ -43,7 +43,8 @@ def joined(
             order in which their columns are to follow.
         timeframe: of the own bars.
         closes: when trading in each own bar ended, UTC nanoseconds, shape (n_bars,): what a table
-            says later, after hours, counts for the next bar. None: at ``timestamp + timeframe``.
+            says then or later, after hours, counts for the next bar. None: at ``timestamp +
+            timeframe``.
 
     Returns:
         The rows of ``own``, without those for which an inner side has none; the columns of ``own``
@@ -80,15 +81,17 @@ def joined(
             continue
         of = EVENT if side.table else side.timeframe or timeframe
         known = known_at(rows, of, side.lag_minutes)
-        until = ends if side.table else slots
+        # A bar of the same close is known with it; what is said at that instant is said too late.
+        until = ends - 1 if side.table else slots
         place = np.searchsorted(known, until, side="right")
         if side.join == "asof":
             values |= {name: _at(place - 1, given) for name, given in columns.items()}
             if side.age:
-                values[side.names[-1]] = _age(place - 1, known_at(rows, of), until)
+                closed = ends if side.table else slots
+                values[side.names[-1]] = _age(place - 1, known_at(rows, of), closed)
             continue
         length = pd.Timedelta(duration(timeframe)).value
-        before = np.searchsorted(known, ends[:1] - length, side="right")
+        before = np.searchsorted(known, until[:1] - length, side="right")
         since = np.concatenate([before, place])[: len(place)]
         for name, given in columns.items():
             values[name] = _between(since, place, given, side.join)

@@ -62,7 +62,10 @@ class Inputs:
 
     def limits(self, side: Side) -> np.ndarray:
         """Up to which instant rows of a side count for each own bar, UTC nanoseconds."""
-        return self.closes if side.table and self.closes is not None else self.bar_ends
+        if not side.table:
+            return self.bar_ends
+        # A bar of the same close is known with it; a row of a table has to be there before.
+        return (self.bar_ends if self.closes is None else self.closes) - 1
 
     def known_from(self, side: Side) -> np.ndarray:
         """From which instant each row of a side is known, UTC nanoseconds."""

@@ -185,11 +185,11 @@ def test_a_change_of_the_peer_recomputes_and_nothing_else_does(spread: Lab) -> N
     [
         # 19 rows before a row are looked back to.
         ("inner", (930, 930), (49, 49)),
-        pytest.param("inner", (930, 900), (19, 79), marks=pytest.mark.slow),
-        pytest.param("inner", (900, 930), (19, 79), marks=pytest.mark.slow),
+        pytest.param("inner", (930, 900), (0, 79), marks=pytest.mark.slow),
+        pytest.param("inner", (900, 930), (0, 79), marks=pytest.mark.slow),
         ("inner", (930, 915), (34, 64)),
         pytest.param("asof", (930, 930), (49, 49), marks=pytest.mark.slow),
-        pytest.param("asof", (900, 930), (19, 79), marks=pytest.mark.slow),
+        pytest.param("asof", (900, 930), (0, 79), marks=pytest.mark.slow),
         # Rows that the peer was late with are known to bars that stand already: all is computed.
         pytest.param("asof", (930, 900), (49, 960), marks=pytest.mark.slow),
         ("asof", (930, 915), (49, 960)),
@@ -221,7 +221,7 @@ def test_a_tail_of_joined_rows_has_the_bits_of_the_whole(
         gapped(fresh, "BBB", seed=1, rows=rows[1])
         fresh.run()
         assert found.column_digests == fresh.head("features/spread", "AAA|1h").column_digests
-    assert (computed[grown], computed[960, 960]) == ([rows_computed[0]], [rows_computed[1]])
+    assert [*computed[grown], *computed[960, 960]] == [each for each in rows_computed if each]
 
 
 def test_other_timeframes_and_features_in_one_step(make_lab: Callable[..., Lab]) -> None:

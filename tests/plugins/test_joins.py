@@ -97,10 +97,10 @@ NEWS = (
 
 def test_what_is_said_between_two_closes_counts_for_the_later_bar() -> None:
     own = rows([10, 11, 15])  # known at 660, 720 and 960 seconds
-    news = events([600, 660, 661, 720, 800, 961], [1.0, 2.0, 4.0, np.nan, 8.0, 16.0])
+    news = events([600, 659, 660, 719, 800, 960], [1.0, 2.0, 4.0, np.nan, 8.0, 16.0])
     found = joined(own, dict.fromkeys(NEWS, news), "1m")
-    assert found["n_score"].tolist() == [1, 1, 1]
-    assert found["sum_score"].tolist() == [2, 4, 8]
+    assert found["n_score"].tolist() == [2, 1, 1]
+    assert found["sum_score"].tolist() == [3, 4, 8]
     assert found["last_score"].iloc[[0, 2]].tolist() == [2, 8]
     assert np.isnan(found["last_score"].iloc[1])  # the last row said nothing of it
 
@@ -151,8 +151,8 @@ def test_each_row_counts_once_and_a_tail_has_the_bits_of_the_whole(
     closes = np.array(own) * 60 + 60
     since = np.concatenate([closes[:1] - 60, closes[:-1]])
     known = np.array(said) + lag * 60
-    inside = [(known > a) & (known <= b) for a, b in zip(since, closes, strict=True)]
-    begun = closes >= known[0]
+    inside = [(known >= a) & (known < b) for a, b in zip(since, closes, strict=True)]
+    begun = closes > known[0]
     expected = [float(each.sum()) if ok else np.nan for each, ok in zip(inside, begun, strict=True)]
     np.testing.assert_array_equal(found["count_score"], expected)
     cut = data.draw(st.integers(0, len(own) - 1))

@@ -45,7 +45,7 @@ def computed(plugin, scores, days=DAYS):
 SCORED = articles(
     [
         ("2024-01-05 20:00", 0.6, 0.1, 0.3, 0.5, 0.8),  # Friday, in the session
-        ("2024-01-05 21:00", 0.2, 0.6, 0.2, -0.4, 0.9),  # known when it closes
+        ("2024-01-05 21:00", 0.2, 0.6, 0.2, -0.4, 0.9),  # with its close: Monday's
         ("2024-01-05 21:01", 0.8, 0.0, 0.2, 0.8, 0.4),  # after hours: Monday's
         ("2024-01-07 12:00", 0.0, 1.0, 0.0, -1.0, 0.0),  # Sunday: Monday's
         ("2024-01-10 20:59", 0.1, 0.1, 0.8, 0.0, 0.6),
@@ -57,11 +57,11 @@ def test_what_articles_say_of_a_bar_by_hand():
     found = computed(features.create("news.finbert_sentiment"), SCORED)
     expected = pd.DataFrame(
         {
-            "positive_score": [NULL, 0.4, 0.4, NULL, 0.1],
-            "negative_score": [NULL, 0.35, 0.5, NULL, 0.1],
-            "neutral_score": [NULL, 0.25, 0.1, NULL, 0.8],
-            "uncertainty_score": [NULL, 0.85, 0.2, NULL, 0.6],
-            "article_volume": [NULL, 2.0, 2.0, 0.0, 1.0],
+            "positive_score": [NULL, 0.6, 1 / 3, NULL, 0.1],
+            "negative_score": [NULL, 0.1, 1.6 / 3, NULL, 0.1],
+            "neutral_score": [NULL, 0.3, 0.4 / 3, NULL, 0.8],
+            "uncertainty_score": [NULL, 0.8, 1.3 / 3, NULL, 0.6],
+            "article_volume": [NULL, 1.0, 3.0, 0.0, 1.0],
         },
         index=found.index,
     )
@@ -70,13 +70,13 @@ def test_what_articles_say_of_a_bar_by_hand():
 
 def test_sentiment_by_hand():
     found = computed(features.create("news.sentiment"), SCORED)
-    np.testing.assert_allclose(found["sentiment_score"], [NULL, 0.05, -0.1, NULL, 0.0], atol=1e-15)
-    np.testing.assert_array_equal(found["sentiment_count"], [NULL, 2, 2, 0, 1])
+    np.testing.assert_allclose(found["sentiment_score"], [NULL, 0.5, -0.2, NULL, 0.0], atol=1e-15)
+    np.testing.assert_array_equal(found["sentiment_count"], [NULL, 1, 3, 0, 1])
 
 
 def test_a_lag_moves_an_article_to_the_next_bar():
     found = computed(features.create("news.sentiment", lag_minutes=1), SCORED)
-    np.testing.assert_array_equal(found["sentiment_count"], [NULL, 1, 3, 0, 1])
+    np.testing.assert_array_equal(found["sentiment_count"], [NULL, 1, 3, 0, 0])
 
 
 def test_what_is_asked_of_the_scores():
