@@ -74,8 +74,9 @@ class Side:
 
     The rows of a side table (news, filings, releases) are no bars: each is known from its time
     stamp on, and counts for a bar that closes later. They are joined ``asof``, or by what became
-    known since the row before: ``count`` and ``sum`` of the values that are not null. With ``age`` there is one column more,
-    ``{prefix}_age_days``: how old the joined row was when the bar closed, in days.
+    known since the row before: ``count`` and ``sum`` of the values that are not null. With ``age``
+    there is one column more, ``{prefix}_age_days``: how old the joined row was when the bar closed,
+    in days.
 
     Attributes:
         prefix: of the columns; letters, digits and underscores.
