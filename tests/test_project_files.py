@@ -120,6 +120,7 @@ def test_lazy_or_optional_engines_are_extras_only():
     extras = project()["project"]["optional-dependencies"]
     assert {
         "deep",
+        "tsfresh",
         "news",
         "vectorbt",
         "backtrader",

@@ -269,6 +269,6 @@ def _library() -> Any:
     except ImportError as error:
         raise ConfigurationError(
             f"automated.tsfresh needs the library tsfresh for this feature set ({error}); "
-            "install it with 'pip install tsfresh'"
+            "install the extra 'tsfresh'"
         ) from error
     return feature_calculators
