@@ -26,6 +26,7 @@ from hf_assets.metadata import describe
 from hf_assets.project import Project, load_project
 from hf_assets.quality import quality_definitions
 from hf_assets.resources import StoreResource
+from hf_assets.side_feeds import side_feed_definitions
 from hf_assets.sweep import sweep_definitions
 from hf_assets.tasks import Task
 from hf_assets.tracking import tracking_definitions
@@ -64,6 +65,7 @@ def build_definitions(
         raise _plain(error) from None
     specs = {spec.key: spec for spec in declared.resolve_all_asset_specs()}
     assets = assemble(project, tasks, specs)
+    covered = partition_sets(project, tasks)
     keys = [key for task in tasks for key in task.asset_keys()]
     ours = dg.Definitions(
         assets=assets,
@@ -74,9 +76,10 @@ def build_definitions(
     return dg.Definitions.merge(
         _without(declared, set(keys)),
         ours,
-        sweep_definitions(tasks, partition_sets(project, tasks)),
+        sweep_definitions(tasks, covered),
         tracking_definitions(project),
         feed_definitions(project),
+        side_feed_definitions(project, covered),
         certification_definitions(project, tasks),
         quality_definitions(component for component, _ in project.quality.values()),
     )

@@ -14,7 +14,7 @@ after the other; a document with a ``pool_limit`` gets as many runs as its pool 
 import json
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -81,22 +81,13 @@ class Feed:
         universe = self.project.universe
         at_once = self.component.item.pool_limit or 1
         size = min(PARTITIONS_PER_RUN, math.ceil(len(wanted) / at_once)) if wanted else 1
-        found = []
-        for block in blocks(wanted, universe.symbols, universe.timeframes, size):
-            first, last = (str(partition_key(*block[end])) for end in (0, -1))
-            name = f"{self.name}|{first}" if first == last else f"{self.name}|{first}..{last}"
-            tags = {"hf/requested_by": asked_by, "hf/market_data": self.name}
-            found.append(
-                dg.RunRequest(
-                    run_key=f"{name}|{key}",
-                    partition_key=first if first == last else None,
-                    asset_selection=list(FETCHED),
-                    tags=tags
-                    if first == last
-                    else {**tags, **dict(zip(_RANGE, (first, last), strict=True))},
-                )
-            )
-        return found
+        return run_requests(
+            blocks(wanted, universe.symbols, universe.timeframes, size),
+            assets=FETCHED,
+            name=self.name,
+            key=key,
+            tags={"hf/requested_by": asked_by, "hf/market_data": self.name},
+        )
 
 
 def feed_definitions(project: Project) -> dg.Definitions:
@@ -146,6 +137,32 @@ def blocks(
             for begin in range(start, end + 1, rows):
                 part = symbols[begin : min(begin + rows, end + 1)]
                 yield [(symbol, timeframe) for symbol in part for timeframe in chosen]
+
+
+def run_requests(
+    wanted: Iterable[Sequence[Partition]],
+    *,
+    assets: Sequence[dg.AssetKey],
+    name: str,
+    key: str,
+    tags: Mapping[str, str],
+) -> list[dg.RunRequest]:
+    """A run for each block of partitions; ``name`` and ``key``, the occasion, make its run key."""
+    found = []
+    for block in wanted:
+        first, last = (str(partition_key(*block[end])) for end in (0, -1))
+        single = first == last
+        found.append(
+            dg.RunRequest(
+                run_key=f"{name}|{first if single else f'{first}..{last}'}|{key}",
+                partition_key=first if single else None,
+                asset_selection=list(assets),
+                tags=dict(tags)
+                if single
+                else {**tags, **dict(zip(_RANGE, (first, last), strict=True))},
+            )
+        )
+    return found
 
 
 def _stretches(positions: Collection[int]) -> Iterator[tuple[int, int]]:
@@ -341,12 +358,12 @@ def _markers(feed: Feed, first: str) -> tuple[dict[Partition, str], str, dict[st
 
 
 def in_flight(
-    instance: dg.DagsterInstance, covered: dg.MultiPartitionsDefinition
+    instance: dg.DagsterInstance, covered: dg.PartitionsDefinition, asset: dg.AssetKey = BARS
 ) -> set[Partition]:
-    """Partitions of the bars that unfinished runs are to fetch."""
+    """Partitions of an asset, by default the bars, that unfinished runs are to fetch."""
     found: set[Partition] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if BARS not in (run.asset_selection or ()):
+        if asset not in (run.asset_selection or ()):
             continue
         if all(tag in run.tags for tag in _RANGE):
             ends = dg.PartitionKeyRange(*(run.tags[tag] for tag in _RANGE))
@@ -358,4 +375,4 @@ def in_flight(
     return found
 
 
-__all__ = ["Cursor", "Feed", "Look", "blocks", "feed_definitions", "in_flight"]
+__all__ = ["Cursor", "Feed", "Look", "blocks", "feed_definitions", "in_flight", "run_requests"]

@@ -112,6 +112,14 @@ class SideDataItem(Item):
     symbols: list[str] | None = Field(
         default=None, min_length=1, description="Symbols that have a table; null takes all."
     )
+    every_minutes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10_080,
+            description="Minutes between two scheduled fetches; null leaves out the schedule.",
+        ),
+    ] = None
 
 
 class ScoresItem(Item):

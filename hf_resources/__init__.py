@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_resources.client import Client as Client
     from hf_resources.installation import bars as bars
+    from hf_resources.installation import certificate as certificate
     from hf_resources.installation import features as features
     from hf_resources.installation import history as history
     from hf_resources.installation import preview as preview
     from hf_resources.installation import why as why
 
-__all__ = ["Client", "bars", "features", "history", "preview", "why"]
+__all__ = ["Client", "bars", "certificate", "features", "history", "preview", "why"]
 
 
 def __getattr__(name: str) -> Any:

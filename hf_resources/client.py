@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from sqlalchemy import bindparam, select
 
+from hf_plugins.certificate import Certificate
 from hf_plugins.errors import ConfigurationError, DataError, listing, nearest, unknown
 from hf_resources import arguments, columnar, parquet, versions
 from hf_resources.arguments import Engine
 from hf_resources.cache import Cache
 from hf_resources.catalog.schema import Head
+from hf_resources.certificates import Certificates
 from hf_resources.chunks import Chunk
 from hf_resources.datasets import Dataset, DatasetRef
 from hf_resources.differences import Explanation, explain
@@ -304,6 +306,29 @@ class Client:
         if version is not None:
             chosen = versions.select(self.store.history(head.ref), version)
         return versions.preview(self.store, chosen, self._chunks_of(chosen), rows)
+
+    def certificate(self, feature: str, symbol: str, timeframe: str) -> Certificate | None:
+        """What was tried to find look-ahead in the current version of a feature.
+
+        Args:
+            feature: as in YAML, or its asset key.
+            symbol: of the instrument.
+            timeframe: such as ``1d``.
+
+        Returns:
+            The causality certificate, with what came of it; None where the current version was not
+            certified yet, whatever is known of earlier ones.
+
+        Raises:
+            ConfigurationError: an unknown timeframe, or an asset that is no feature.
+            DataError: an unknown feature or symbol, or a partition without data.
+        """
+        ref = arguments.series_of(feature, symbol, timeframe)
+        if ref.layer != "features":
+            raise ConfigurationError(f"{ref.asset_key} has no certificate; only features have one")
+        head = self._current(ref)
+        recorded = Certificates(self.store).of([head]).get(head.id)
+        return None if recorded is None else recorded.certificate
 
     def _rows(
         self,

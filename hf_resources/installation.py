@@ -18,6 +18,8 @@ from hf_resources.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
+    from hf_plugins.certificate import Certificate
+
 
 def bars(
     symbol: str,
@@ -75,6 +77,11 @@ def preview(
 ) -> pl.DataFrame:
     """:meth:`Client.preview` of the installation that the environment names."""
     return _client(Settings.from_env()).preview(feature, symbol, timeframe, rows, version=version)
+
+
+def certificate(feature: str, symbol: str, timeframe: str) -> Certificate | None:
+    """:meth:`Client.certificate` of the installation that the environment names."""
+    return _client(Settings.from_env()).certificate(feature, symbol, timeframe)
 
 
 @lru_cache(maxsize=8)

@@ -132,7 +132,7 @@ def why(asset: str, symbol: str, timeframe: str) -> None:
         for reason in explain(session.store, before, standing).lines():
             console.print(f"was computed: {reason}", highlight=False, soft_wrap=True)
     if task.fetch is not None:
-        console.print("raw bars: known to be new or not once the source was asked")
+        console.print(f"{asset}: known to be new or not once the source was asked")
         return
     inputs = {}
     for frame_key, used, parent in task.parents(partition):

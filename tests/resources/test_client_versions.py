@@ -6,6 +6,7 @@ The chain is a real one: bars are ingested, enriched, and a feature is computed 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -18,8 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hf_resources
+from hf_plugins.certificate import ASPECTS, Aspect, Certificate, Finding
 from hf_plugins.errors import ConfigurationError, DataError
 from hf_plugins.versioning import Implementation, InputVersion, source_fingerprint
+from hf_resources.certificates import Certificates
 from hf_resources.client import Client
 from hf_resources.datasets import Dataset, DatasetRef
 from hf_resources.differences import row_changes
@@ -382,10 +385,45 @@ def test_symbols_that_do_not_fit_together_are_refused(client: Client) -> None:
         client.features(["MSFT", "aapl"], "1d", ["mixed"])
 
 
+# -- certificate
+
+
+def verdict(made: Dataset, sentence: str = "") -> Certificate:
+    """A certificate of a version; a sentence is what it accuses the version of."""
+    aspects = [Aspect(name, 3, made.row_count) for name in ASPECTS]
+    if sentence:
+        finding = Finding("truncated", "change", "", "", 0.5, 0.25, sentence)
+        aspects[0] = replace(aspects[0], finding=finding)
+    rows = made.row_count
+    return Certificate("test.change", "quick", 7, rows, "", "", False, 120, tuple(aspects))
+
+
+def test_a_certificate_is_that_of_the_current_version(client: Client) -> None:
+    bars = market.came(client.store, market.ohlcv(60), market.FIRST)
+    first = computed(client.store, bars, 1)
+    assert client.certificate(*WHO) is None
+    clean = verdict(first)
+    Certificates(client.store).record(first, clean)
+    assert client.certificate(*WHO) == clean
+    assert client.certificate("features/change", *WHO[1:]) == clean
+    second = computed(client.store, bars, 2)
+    assert client.certificate(*WHO) is None, "what an earlier version has says nothing of this one"
+    accused = verdict(second, "row 3 looks ahead")
+    Certificates(client.store).record(second, accused)
+    found = client.certificate(*WHO)
+    assert found == accused
+    assert found is not None
+    assert (found.ok, found.sentence) == (False, "row 3 looks ahead")
+    client.store.adopt(first, expected=second)
+    assert client.certificate(*WHO) == clean
+    with pytest.raises(ConfigurationError, match="market_data/bars has no certificate; only feat"):
+        client.certificate("market_data/bars", *WHO[1:])
+
+
 # -- what is refused, and the short way in
 
 
-@pytest.mark.parametrize("ask", ["history", "why", "preview"])
+@pytest.mark.parametrize("ask", ["history", "why", "preview", "certificate"])
 def test_a_mistake_is_told_in_one_sentence(client: Client, ask: str) -> None:
     call = getattr(client, ask)
     with pytest.raises(DataError, match="features/change has no data yet; materialise it first"):
@@ -410,4 +448,5 @@ def test_the_functions_read_the_installation_of_the_environment(
     assert hf_resources.history(*WHO)["version_hash"].to_list() == [made.version_hash]
     assert hf_resources.why(*WHO).reasons == ("first computation",)
     assert hf_resources.preview(*WHO, rows=1).height == 2
+    assert hf_resources.certificate(*WHO) is None
     assert hf_resources.features("BTCUSDT", "1d", ["change"], as_of=market.FIRST).height == 60
