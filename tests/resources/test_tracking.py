@@ -507,6 +507,10 @@ def test_a_catalog_of_the_first_release_is_brought_up_to_date(
         "enrichment_fetch_log",
         "feature_quality_reports",
         "feature_quality",
+        "side_data",
+        "side_data_sources",
+        "text_scores",
+        "certificates",
     )
     with sqlite3.connect(file) as connection:
         for name in new:
