@@ -86,8 +86,8 @@ _MINUTES: Final = (
     "ones is shown in tests/gold/test_in_dagster.py and tests/gold/test_plugins.py"
 )
 _TABLES: Final = (
-    "reads a side table, of which there are no real rows over all of these bars; what comes of "
-    "rows that are appended or revised is shown in tests/graph/test_side_data.py"
+    "reads a side table, of which there are no real rows over all of these bars; the same story on "
+    "those there are is in tests/graph/test_real_side_data.py"
 )
 LEFT_OUT: Final[Mapping[str, str]] = {
     **dict.fromkeys(
