@@ -99,18 +99,20 @@ class World:
 
     def __init__(self, lab: Lab, data: Path, first: str) -> None:
         self.lab = lab
-        days = pd.read_parquet(data / "us_equities" / "daily_tiingo_44_2024_2026.parquet")
-        self.days = {
+        days: Any = pd.read_parquet(data / "us_equities" / "daily_tiingo_44_2024_2026.parquet")
+        self.days: dict[Any, Any] = {
             symbol: rows.set_index(pd.DatetimeIndex(rows["time"], name="timestamp")).sort_index()
             for symbol, rows in days[days["symbol"].isin(SYMBOLS)].groupby("symbol")
         }
         self.first = pd.Timestamp(first, tz="UTC")
-        self.articles = pd.read_csv(
+        self.articles: Any = pd.read_csv(
             data / "news_sentiment" / "labelled_news_7_megacaps_2025.csv", dtype=str
         )
-        self.told = pd.to_datetime(self.articles["date"], format=DATE, utc=True)
-        hours = pd.read_parquet(data / "us_equities" / "hourly_10_plus_spx_vix_2020_2025.parquet")
-        self.vix = hours[hours["symbol"] == "VIX"].sort_values("time")
+        self.told: Any = pd.to_datetime(self.articles["date"], format=DATE, utc=True)
+        hours: Any = pd.read_parquet(
+            data / "us_equities" / "hourly_10_plus_spx_vix_2020_2025.parquet"
+        )
+        self.vix: Any = hours[hours["symbol"] == "VIX"].sort_values("time")
 
     def at(self, instant: str) -> World:
         """Write all files as they were."""
@@ -132,7 +134,7 @@ class World:
             self._actions(str(symbol), rows.loc[: there.index[-1]])
         return self
 
-    def _actions(self, symbol: str, rows: pd.DataFrame) -> None:
+    def _actions(self, symbol: str, rows: Any) -> None:
         """Splits and trailing dividends of one share."""
         split = rows["splitfactor"].cumprod()
         changes = split[split != split.shift()]
@@ -206,10 +208,10 @@ def test_articles_dividends_and_an_index_count_from_when_they_were_known(
         assert aged.sum() < 120
         np.testing.assert_allclose(got[~aged], (year / price)[~aged], rtol=1e-6)
         fear = values(lab, "fear", symbol)["vix_level"]
-        known = pd.DatetimeIndex(world.vix["time"] + pd.Timedelta(hours=1))
+        known: Any = pd.DatetimeIndex(world.vix["time"] + pd.Timedelta(hours=1))
         last = np.searchsorted(known, closes) - 1
         level = world.vix["close"].to_numpy()[last]
-        fresh = (closes - known[last]) <= pd.Timedelta(days=5)
+        fresh: Any = (closes - known[last]) <= pd.Timedelta(days=5)
         np.testing.assert_array_equal(fear[fresh], level[fresh])
         assert fear[~fresh].isna().all()
         assert 0 < fresh.sum() < len(fresh)
