@@ -327,6 +327,7 @@ def test_feeds_run_from_the_start_only_where_the_document_says_so(
     assert statuses() == {"fetch_bars_24_7": True, "watch_bars": False}
 
 
+@pytest.mark.slow
 def test_the_daemon_fetches_once_per_session(make_lab: Callable[..., Lab]) -> None:
     """Ticks of the daemon over a long weekend: ranges become runs, skips have their reason."""
     lab = make_lab(symbols=("AAA", "BBB"), timeframes=("1h", "1d"), yaml_text=NONE, rows=60)
@@ -673,6 +674,7 @@ def test_other_rules_fetch_the_whole_history(shop: Lab) -> None:
     assert all(start > datetime(2020, 2, 1, tzinfo=UTC) for _, _, start in Shop.asked)
 
 
+@pytest.mark.slow
 def test_another_precision_or_calendar_in_the_universe_is_noticed(shop: Lab) -> None:
     """Neither is a parameter of the source; both decide what the bars are."""
     shop.run()

@@ -589,7 +589,8 @@ def by_hand(
     return found | {"total": total}
 
 
-@pytest.mark.parametrize("calendar", ["XNYS", pytest.param("24/7", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("calendar", ["XNYS", "24/7"])
 def test_tails_have_the_bits_of_the_whole(
     make: Callable[..., Lab], computed: list[int], calendar: str
 ) -> None:

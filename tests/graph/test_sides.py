@@ -184,7 +184,7 @@ def test_a_change_of_the_peer_recomputes_and_nothing_else_does(spread: Lab) -> N
     ("join", "grown", "rows_computed"),
     [
         # 19 rows before a row are looked back to.
-        ("inner", (930, 930), (49, 49)),
+        pytest.param("inner", (930, 930), (49, 49), marks=pytest.mark.slow),
         pytest.param("inner", (930, 900), (0, 79), marks=pytest.mark.slow),
         pytest.param("inner", (900, 930), (0, 79), marks=pytest.mark.slow),
         ("inner", (930, 915), (34, 64)),
