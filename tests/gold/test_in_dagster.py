@@ -20,10 +20,10 @@ from hf_resources.datasets import DatasetRef
 from hf_resources.instruments import Instrument
 from hf_resources.sources import create_source
 from tests.gold import synthetic
-from tests.graph.conftest import make_lab
+from tests.graph.conftest import make_lab, uncertified
 from tests.graph.lab import Event, Lab
 
-__all__ = ["make_lab"]  # a fixture
+__all__ = ["make_lab", "uncertified"]  # fixtures
 
 Frames = dict[str, pd.DataFrame]
 
