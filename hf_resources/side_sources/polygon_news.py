@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, cast
 
 import pandas as pd
@@ -27,15 +27,8 @@ from hf_resources.side_sources.base import (
     frame_of,
     register_side_source,
 )
-from hf_resources.sources.http import BadReplyError, HttpClient, HttpParams, TokenBucket
-from hf_resources.sources.polygon_rest import (
-    BASE_URL,
-    KEY_NAME,
-    OTHER_KEY_NAME,
-    api_key,
-    chain,
-    results,
-)
+from hf_resources.sources.http import BadReplyError, HttpClient
+from hf_resources.sources.polygon_rest import PolygonReach, chain, client_of, results
 from hf_resources.sources.remarks import remark
 
 _PATH: Final = "/v2/reference/news"
@@ -48,25 +41,12 @@ _COLUMNS: Final[dict[str, Kind]] = {
     "tickers": "text",
 }
 # Parameters that say how the vendor is reached and not what the rows are.
-_REACH: Final = (
-    "api_key_env",
-    "requests_per_minute",
-    "overlap_days",
-    *HttpParams.model_fields,
-)
+_REACH: Final = ("overlap_days", *PolygonReach.model_fields)
 
 
-class PolygonNewsParams(HttpParams):
+class PolygonNewsParams(PolygonReach):
     """Parameters of the source ``polygon.news``."""
 
-    api_key_env: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-            description=f"Environment variable with the API key; without one, {OTHER_KEY_NAME} is "
-            "looked up too.",
-        ),
-    ] = KEY_NAME
     since: Annotated[
         date | None,
         Field(description="First UTC day of the articles; null takes all that the vendor has."),
@@ -84,9 +64,6 @@ class PolygonNewsParams(HttpParams):
             "vendor adds articles late.",
         ),
     ] = 3
-    requests_per_minute: Annotated[
-        float | None, Field(gt=0, description="Rate limit of the plan; none if not given.")
-    ] = None
 
 
 @register_side_source("polygon.news")
@@ -162,16 +139,7 @@ class PolygonNews(SideSource):
 
     @cached_property
     def _client(self) -> HttpClient:
-        settings = self.settings
-        rate = settings.requests_per_minute
-        return HttpClient(
-            self.key,
-            settings.base_url or BASE_URL,
-            settings,
-            bucket=TokenBucket(rate) if rate else None,
-            key=partial(api_key, self.key, settings.api_key_env),
-            key_name=settings.api_key_env,
-        )
+        return client_of(self.key, self.settings)
 
 
 def _check(body: Any) -> None:

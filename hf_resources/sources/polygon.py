@@ -19,7 +19,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ from hf_plugins.timeframes import duration
 from hf_resources.instruments import Instrument
 from hf_resources.sources.base import register_source
 from hf_resources.sources.corporate_actions import Event, per_bar
-from hf_resources.sources.http import BadReplyError, HttpClient, Reply, TokenBucket
+from hf_resources.sources.http import BadReplyError, HttpClient, Reply
 from hf_resources.sources.paging import (
     EPOCH,
     Page,
@@ -47,14 +47,7 @@ from hf_resources.sources.paging import (
     tidy,
     walk,
 )
-from hf_resources.sources.polygon_rest import (
-    BASE_URL,
-    KEY_NAME,
-    OTHER_KEY_NAME,
-    api_key,
-    chain,
-    results,
-)
+from hf_resources.sources.polygon_rest import PolygonReach, chain, client_of, results
 from hf_resources.sources.vendor import VendorParams, VendorSource, last_final, ordered
 
 # Bars of four hours are left out: the vendor lays them from midnight in New York, so that they do
@@ -89,20 +82,12 @@ _FIELDS: Final = {
 }
 _NEEDED: Final = ("o", "h", "l", "c")
 # Parameters that say how the vendor is reached and not what the bars are.
-_REACH: Final = ("api_key_env", "limit", "requests_per_minute")
+_REACH: Final = ("limit", *PolygonReach.model_fields)
 
 
-class PolygonParams(VendorParams):
+class PolygonParams(PolygonReach, VendorParams):
     """Parameters of the source ``polygon``."""
 
-    api_key_env: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-            description=f"Environment variable with the API key; without one, {OTHER_KEY_NAME} is "
-            "looked up too.",
-        ),
-    ] = KEY_NAME
     adjusted: Annotated[
         bool,
         Field(
@@ -116,9 +101,6 @@ class PolygonParams(VendorParams):
     limit: Annotated[int, Field(ge=1, le=50_000, description="Base aggregates per request.")] = (
         50_000
     )
-    requests_per_minute: Annotated[
-        float | None, Field(gt=0, description="Rate limit of the plan; none if not given.")
-    ] = None
 
 
 @register_source("polygon")
@@ -205,16 +187,7 @@ class PolygonSource(VendorSource):
 
     @cached_property
     def _client(self) -> HttpClient:
-        settings = self.settings
-        rate = settings.requests_per_minute
-        return HttpClient(
-            self.key,
-            settings.base_url or BASE_URL,
-            settings,
-            bucket=TokenBucket(rate) if rate else None,
-            key=partial(api_key, self.key, settings.api_key_env),
-            key_name=settings.api_key_env,
-        )
+        return client_of(self.key, self.settings)
 
     def _history(self, instrument: Instrument, timeframe: str) -> _History:
         ticker = self._ticker(instrument)

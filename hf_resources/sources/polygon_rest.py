@@ -11,15 +11,47 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import Field
+
 from hf_plugins.errors import ConfigurationError, DataError
-from hf_resources.sources.http import BadReplyError, HttpClient, Reply
+from hf_resources.sources.http import BadReplyError, HttpClient, HttpParams, Reply, TokenBucket
 
 BASE_URL: Final = "https://api.polygon.io"
 KEY_NAME: Final = "POLYGON_API_KEY"
 OTHER_KEY_NAME: Final = "MASSIVE_API_KEY"
+
+
+class PolygonReach(HttpParams):
+    """How the vendor is reached, with which key and how often."""
+
+    api_key_env: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description=f"Environment variable with the API key; without one, {OTHER_KEY_NAME} is "
+            "looked up too.",
+        ),
+    ] = KEY_NAME
+    requests_per_minute: Annotated[
+        float | None, Field(gt=0, description="Rate limit of the plan; none if not given.")
+    ] = None
+
+
+def client_of(source: str, reach: PolygonReach) -> HttpClient:
+    """The client of a source; the key is looked up with its first request."""
+    rate = reach.requests_per_minute
+    return HttpClient(
+        source,
+        reach.base_url or BASE_URL,
+        reach,
+        bucket=TokenBucket(rate) if rate else None,
+        key=partial(api_key, source, reach.api_key_env),
+        key_name=reach.api_key_env,
+    )
 
 
 def api_key(source: str, name: str) -> str:
