@@ -57,6 +57,7 @@ QUARANTINE = tracking.QUARANTINE
 STORAGE_AND_TRANSPORT: Final = (
     "hf_resources.chunks",
     "hf_resources.datasets",
+    "hf_resources.source_registry",
     "hf_resources.sources.base",
     "hf_resources.sources.paging",
     "hf_resources.sources.remarks",

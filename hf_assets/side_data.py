@@ -42,6 +42,7 @@ PROGRESS_SECONDS: Final = 10
 _STORAGE: Final = (
     "hf_resources.chunks",
     "hf_resources.datasets",
+    "hf_resources.source_registry",
     "hf_resources.sources.remarks",
     "hf_resources.store",
 )

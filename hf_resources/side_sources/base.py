@@ -7,21 +7,15 @@ vendor's columns and clocks, and nothing of the lake. What makes a table of its 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from hf_plugins.base import Params
-from hf_plugins.errors import ConfigurationError, unknown
-from hf_plugins.params import parse_params
-
-S = TypeVar("S", bound="type[SideSource]")
+from hf_resources.source_registry import AnySource, SourceRegistry
 
 Kind = Literal["text", "number"]
 """What a column of a side table holds."""
@@ -33,19 +27,8 @@ DTYPES: Final[dict[Kind, str]] = {"text": "str", "number": "float64"}
 STAMP: Final = "datetime64[us, UTC]"
 
 
-class SideSource(ABC):
-    """A vendor or a folder of files; parameters are typed like those of a plugin."""
-
-    key: ClassVar[str] = ""
-    """Set by :func:`register_side_source`."""
-    Params: ClassVar[type[Params]] = Params
-
-    def __init__(self, **params: Any) -> None:
-        self.params = parse_params(f"source '{self.key}'", self.Params, params)
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that decide what the rows are, after defaults, as JSON-ready values."""
-        return self.params.model_dump(mode="json")
+class SideSource(AnySource):
+    """A vendor or a folder of files."""
 
     @property
     @abstractmethod
@@ -89,10 +72,6 @@ class SideSource(ABC):
             DataError: what the source has cannot be read; names file and line.
         """
 
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return f"{type(self).__name__}({shown})"
-
 
 def frame_of(
     columns: Mapping[str, Kind], stamps: pd.DatetimeIndex, values: Mapping[str, Any]
@@ -107,52 +86,7 @@ def frame_of(
     return frame.iloc[np.argsort(index.asi8, kind="stable")]
 
 
-_sources: dict[str, type[SideSource]] = {}
-
-
-def register_side_source(key: str) -> Callable[[S], S]:
-    """Class decorator that puts a source under ``key``.
-
-    Raises:
-        TypeError: the class does not derive from :class:`SideSource`.
-        ValueError: the key is taken.
-    """
-
-    def decorate(cls: S) -> S:
-        if not issubclass(cls, SideSource):
-            raise TypeError(f"source '{key}' must be a subclass of SideSource, {cls!r} is not")
-        if key in _sources:
-            raise ValueError(
-                f"source key '{key}' is registered twice: by {_sources[key].__module__} and by "
-                f"{cls.__module__}"
-            )
-        cls.key = key
-        _sources[key] = cls
-        return cls
-
-    return decorate
-
-
-def side_source_keys() -> list[str]:
-    """The keys of all sources of side tables, sorted."""
-    _discover()
-    return sorted(_sources)
-
-
-def get_side_source(key: str) -> type[SideSource]:
-    """The class under ``key``.
-
-    Raises:
-        ConfigurationError: there is no such source; names the nearest one.
-    """
-    _discover()
-    try:
-        return _sources[key]
-    except KeyError:
-        raise ConfigurationError(unknown("source of side tables", key, _sources)) from None
-
-
-def _discover() -> None:
-    package = importlib.import_module("hf_resources.side_sources")
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+_registry = SourceRegistry("source of side tables", SideSource, "hf_resources.side_sources")
+register_side_source = _registry.register
+side_source_keys = _registry.keys
+get_side_source = _registry.get

@@ -7,22 +7,17 @@ must satisfy is told by :mod:`hf_plugins.bar_quality`.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from hf_plugins.base import OHLCV, Params
-from hf_plugins.errors import ConfigurationError, unknown
-from hf_plugins.params import parse_params
+from hf_plugins.base import OHLCV
 from hf_resources.instruments import Instrument
-
-S = TypeVar("S", bound="type[Source]")
+from hf_resources.source_registry import AnySource, SourceRegistry
 
 RAW_COLUMNS: Final = (
     *OHLCV,
@@ -42,19 +37,8 @@ RAW_COLUMNS: Final = (
 """What a source may return, in this order; see :meth:`Source.fetch`."""
 
 
-class Source(ABC):
-    """A vendor, a folder of files or a sample; parameters are typed like those of a plugin."""
-
-    key: ClassVar[str] = ""
-    """Set by :func:`register_source`."""
-    Params: ClassVar[type[Params]] = Params
-
-    def __init__(self, **params: Any) -> None:
-        self.params = parse_params(f"source '{self.key}'", self.Params, params)
-
-    def parameters(self) -> dict[str, Any]:
-        """All parameters after defaults, as JSON-ready values."""
-        return self.params.model_dump(mode="json")
+class Source(AnySource):
+    """A vendor, a folder of files or a sample."""
 
     @abstractmethod
     def timeframes(self, instrument: Instrument) -> tuple[str, ...]:
@@ -173,49 +157,10 @@ class Source(ABC):
         return f"source '{self.key}'"
 
 
-_sources: dict[str, type[Source]] = {}
-
-
-def register_source(key: str) -> Callable[[S], S]:
-    """Class decorator that puts a source under ``key``.
-
-    Raises:
-        TypeError: the class does not derive from :class:`Source`.
-        ValueError: the key is taken.
-    """
-
-    def decorate(cls: S) -> S:
-        if not issubclass(cls, Source):
-            raise TypeError(f"source '{key}' must be a subclass of Source, {cls!r} is not")
-        if key in _sources:
-            raise ValueError(
-                f"source key '{key}' is registered twice: by {_sources[key].__module__} and by "
-                f"{cls.__module__}"
-            )
-        cls.key = key
-        _sources[key] = cls
-        return cls
-
-    return decorate
-
-
-def source_keys() -> list[str]:
-    """The keys of all sources, sorted."""
-    _discover()
-    return sorted(_sources)
-
-
-def get_source(key: str) -> type[Source]:
-    """The class under ``key``.
-
-    Raises:
-        ConfigurationError: there is no such source; names the nearest one.
-    """
-    _discover()
-    try:
-        return _sources[key]
-    except KeyError:
-        raise ConfigurationError(unknown("source", key, _sources)) from None
+_registry = SourceRegistry("source", Source, "hf_resources.sources")
+register_source = _registry.register
+source_keys = _registry.keys
+get_source = _registry.get
 
 
 def create_source(key: str, params: Mapping[str, Any] | None = None) -> Source:
@@ -237,9 +182,3 @@ def window(
     if end is not None:
         keep &= frame.index < pd.Timestamp(end)
     return frame.loc[keep]
-
-
-def _discover() -> None:
-    package = importlib.import_module("hf_resources.sources")
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
