@@ -9,12 +9,11 @@ read belongs in :mod:`hf_resources.sources.file_tables`, when a row was known in
 from __future__ import annotations
 
 import csv
-import glob
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, cast
 
 import numpy as np
@@ -23,7 +22,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from hf_plugins.base import Params
-from hf_plugins.errors import ConfigurationError, DataError, nearest, unknown
+from hf_plugins.errors import ConfigurationError, DataError, nearest
 from hf_resources.side_sources.base import (
     STAMP,
     Kind,
@@ -36,6 +35,7 @@ from hf_resources.side_sources.known import Knowing, known_from
 from hf_resources.side_sources.releases import Releases, as_known
 from hf_resources.sources.clock import Clock
 from hf_resources.sources.file_columns import Stamps, numbers, stamps
+from hf_resources.sources.file_pattern import FilePattern
 from hf_resources.sources.file_tables import (
     COMPRESSIONS,
     FileTable,
@@ -44,7 +44,6 @@ from hf_resources.sources.file_tables import (
     text_table,
 )
 
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 # One ticker, or several in whatever brackets, quotes and separators a vendor puts them.
 _TICKER: Final = re.compile(r"[^\s,;|\[\](){}'\"]+")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -179,6 +178,14 @@ class TableFiles(SideSource):
         return kinds
 
     @cached_property
+    def files(self) -> FilePattern:
+        """Which files there are."""
+        declared = self.declared
+        return FilePattern(
+            Path(declared.folder), declared.pattern, ("symbol",), ("", *COMPRESSIONS)
+        )
+
+    @cached_property
     def knowing(self) -> Knowing:
         """How the stamps of the files become the instants from which rows are known."""
         clock = self.declared.clock
@@ -201,16 +208,15 @@ class TableFiles(SideSource):
 
     def paths(self, symbol: str | None) -> list[Path]:
         """The files of a table, sorted by path; maybe none."""
-        folder, filled = Path(self.declared.folder), self._filled(symbol, escape=True)
-        found = {path for end in ("", *COMPRESSIONS) for path in folder.glob(filled + end)}
-        return sorted(path for path in found if path.is_file())
+        return self.files.paths(self._named(symbol))
 
     def fetch(self, symbol: str | None, now: datetime, since: datetime | None) -> pd.DataFrame:
         """All rows; each file is read whole and checked, whosever rows are asked for."""
         del since
         paths = self.paths(symbol)
         if not paths:
-            self._refuse_missing(symbol)
+            self.files.check_folder(self.key)
+            raise self.files.missing(self._named(symbol))
         parts = [self._known(table, written, now) for table, written in self._tables(paths)]
         taken = [self._taken(table, known, symbol) for table, known in parts]
         if self.declared.pivot is not None:
@@ -335,24 +341,12 @@ class TableFiles(SideSource):
             periods,
         )
 
-    def _filled(self, symbol: str | None, *, escape: bool = False) -> str:
-        if symbol is None:
-            return self.declared.pattern
-        theirs = self.declared.symbols.get(symbol, symbol).replace("/", "%2F")
-        return self.declared.pattern.replace("{symbol}", glob.escape(theirs) if escape else theirs)
+    def _named(self, symbol: str | None) -> dict[str, str]:
+        return {} if symbol is None else {"symbol": self.declared.symbols.get(symbol, symbol)}
 
     def _check(self) -> None:
         declared = self.declared
-        pattern = PurePosixPath(declared.pattern)
-        if pattern.is_absolute() or ".." in pattern.parts:
-            raise ConfigurationError(
-                f"parameter 'pattern' is '{pattern}'; allowed: a path below the folder, without .."
-            )
-        for name in _PLACEHOLDER.findall(declared.pattern):
-            if name != "symbol":
-                raise ConfigurationError(
-                    f"parameter 'pattern': {unknown('placeholder', name, ('symbol',))}"
-                )
+        self.files.check()
         if not self.columns:
             raise ConfigurationError("a table needs a column: declare text, numbers or both")
         for name in (*declared.text, *declared.numbers):
@@ -374,24 +368,6 @@ class TableFiles(SideSource):
                 "declare it, such as clock: America/New_York"
             )
         _ = self.knowing
-
-    def _refuse_missing(self, symbol: str | None) -> None:
-        folder = Path(self.declared.folder)
-        if not folder.is_dir():
-            raise ConfigurationError(
-                f"source '{self.key}': folder is '{folder}', which does not exist; name an "
-                "existing folder"
-            )
-        filled = self._filled(symbol)
-        names = sorted(
-            path.relative_to(folder).as_posix()
-            for path in folder.glob(_PLACEHOLDER.sub("*", self.declared.pattern))
-        )
-        count = f"{len(names)} file{'s' if len(names) != 1 else ''}"
-        raise DataError(
-            f"{folder / filled}: the file does not exist; the folder has {count} named "
-            f"{self.declared.pattern}.{nearest(filled, names)}"
-        )
 
 
 def _texts(table: FileTable, name: str, column: str) -> np.ndarray:

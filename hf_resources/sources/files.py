@@ -8,21 +8,19 @@ declare. A slash in a symbol is written ``%2F`` in the name of a file. How files
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import re
 from abc import abstractmethod
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, Final, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, Field
 
 from hf_plugins.base import Params
-from hf_plugins.errors import ConfigurationError, DataError, nearest, unknown
+from hf_plugins.errors import ConfigurationError, DataError, unknown
 from hf_plugins.timeframes import DURATIONS
 from hf_resources.instruments import Instrument
 from hf_resources.sources import file_columns
@@ -30,6 +28,7 @@ from hf_resources.sources.base import Source, register_source, window
 from hf_resources.sources.clock import Clock
 from hf_resources.sources.dialects import Dialect, get_dialect, header, recognise
 from hf_resources.sources.file_columns import ADJUSTED_CLOSE, SYMBOL, VALUES, Stamps, Timing
+from hf_resources.sources.file_pattern import FilePattern
 from hf_resources.sources.file_series import Part, adjustment, check_order, merge
 from hf_resources.sources.file_tables import (
     COMPRESSIONS,
@@ -40,8 +39,6 @@ from hf_resources.sources.file_tables import (
     text_table,
 )
 from hf_resources.sources.rounding import PRICES
-
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
 class FileParams(Params):
@@ -170,6 +167,13 @@ class FileSource(Source):
         return Path(self.declared.folder)
 
     @cached_property
+    def files(self) -> FilePattern:
+        """Which files there are."""
+        return FilePattern(
+            self.folder, self.declared.pattern, ("symbol", "timeframe"), self.suffixes
+        )
+
+    @cached_property
     def timing(self) -> Timing:
         """How the stamps of the files become open times."""
         declared = self.declared
@@ -201,15 +205,13 @@ class FileSource(Source):
 
     def paths(self, instrument: Instrument, timeframe: str) -> list[Path]:
         """The files of a partition, sorted by path; maybe none."""
-        filled = self._filled(instrument, timeframe, escape=True)
-        if filled is None:
-            return []
-        found = {path for end in self.suffixes for path in self.folder.glob(filled + end)}
-        return sorted(path for path in found if path.is_file())
+        named = self._named(instrument, timeframe)
+        return [] if named is None else self.files.paths(named)
 
     def origin(self, instrument: Instrument, timeframe: str) -> str:
         """The path of the file, or the folder and pattern of several."""
-        return str(self.folder / (self._filled(instrument, timeframe) or self.declared.pattern))
+        named = self._named(instrument, timeframe)
+        return str(self.folder / self.files.filled(named or {}))
 
     def timeframes(self, instrument: Instrument) -> tuple[str, ...]:
         """Those that have a file."""
@@ -280,10 +282,8 @@ class FileSource(Source):
         bars = pd.DataFrame(values, index=pd.DatetimeIndex(index, name="timestamp"))
         return Part(bars, table)
 
-    def _filled(
-        self, instrument: Instrument, timeframe: str, *, escape: bool = False
-    ) -> str | None:
-        """The pattern for a partition; None where the declared names leave it out."""
+    def _named(self, instrument: Instrument, timeframe: str) -> dict[str, str] | None:
+        """What stands for the placeholders; None where the declared names leave a partition out."""
         declared = self.declared
         named = {"symbol": declared.symbols, "timeframe": declared.timeframes}
         values = {"symbol": instrument.symbol, "timeframe": timeframe}
@@ -293,24 +293,11 @@ class FileSource(Source):
             closed.append("symbol")
         if any(values[name] not in named[name] for name in closed):
             return None
-        pattern = declared.pattern
-        for name, value in values.items():
-            theirs = named[name].get(value, value).replace("/", "%2F")
-            pattern = pattern.replace(f"{{{name}}}", glob.escape(theirs) if escape else theirs)
-        return pattern
+        return {name: named[name].get(value, value) for name, value in values.items()}
 
     def _check(self) -> None:
         declared = self.declared
-        pattern = PurePosixPath(declared.pattern)
-        if pattern.is_absolute() or ".." in pattern.parts:
-            raise ConfigurationError(
-                f"parameter 'pattern' is '{pattern}'; allowed: a path below the folder, without .."
-            )
-        for name in _PLACEHOLDER.findall(declared.pattern):
-            if name not in ("symbol", "timeframe"):
-                raise ConfigurationError(
-                    f"parameter 'pattern': {unknown('placeholder', name, ('symbol', 'timeframe'))}"
-                )
+        self.files.check()
         for ours in declared.columns:
             if ours not in file_columns.NAMES:
                 raise ConfigurationError(
@@ -336,6 +323,7 @@ class FileSource(Source):
                 raise ConfigurationError(
                     f"parameter 'timeframes': {unknown('timeframe', timeframe, DURATIONS)}"
                 )
+        pattern = PurePosixPath(declared.pattern)
         if "{timeframe}" not in declared.pattern and len(declared.timeframes) != 1:
             raise ConfigurationError(
                 f"parameter 'pattern' is '{pattern}', without {{timeframe}}; then name the files' "
@@ -351,31 +339,16 @@ class FileSource(Source):
         _ = self.timing
 
     def _refuse_missing(self, instrument: Instrument, timeframe: str) -> None:
-        folder = self.folder
-        if not folder.is_dir():
-            raise ConfigurationError(
-                f"source '{self.key}': folder is '{folder}', which does not exist; name an "
-                "existing folder"
-            )
-        filled = self._filled(instrument, timeframe)
-        if filled is None:
-            named = self.declared.timeframes
-            if named and timeframe not in named:
-                problem = unknown("timeframe", timeframe, named)
+        self.files.check_folder(self.key)
+        named = self._named(instrument, timeframe)
+        if named is None:
+            timeframes = self.declared.timeframes
+            if timeframes and timeframe not in timeframes:
+                problem = unknown("timeframe", timeframe, timeframes)
             else:
                 problem = unknown("symbol", instrument.symbol, self.declared.symbols)
             raise ConfigurationError(f"source '{self.key}': {problem}")
-        pattern = self.declared.pattern
-        names = [
-            each.relative_to(folder).as_posix()
-            for end in self.suffixes
-            for each in folder.glob(_PLACEHOLDER.sub("*", pattern) + end)
-        ]
-        count = f"{len(names)} file{'s' if len(names) != 1 else ''}"
-        raise DataError(
-            f"{folder / filled}: the file does not exist; the folder has {count} named {pattern}."
-            f"{nearest(filled, sorted(names))}"
-        )
+        raise self.files.missing(named)
 
 
 @register_source("csv")
