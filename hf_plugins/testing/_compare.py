@@ -53,6 +53,14 @@ def difference(
     return found[1] if found else None
 
 
+def same_past(known: pd.DataFrame, seen: pd.DataFrame, cut: int, how: str) -> None:
+    """Raise unless ``seen``, whose future was changed from row ``cut`` on, is as it was known."""
+    if found := difference(known.iloc[:cut], seen):
+        raise Violation(
+            f"looks into the future: {found} (before and after what follows row {cut - 1} {how})"
+        )
+
+
 def _first_difference(first: pd.Series, second: pd.Series, tolerance: float) -> int | None:
     if not all(pd.api.types.is_numeric_dtype(column.dtype) for column in (first, second)):
         same = np.array(

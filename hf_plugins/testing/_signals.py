@@ -14,6 +14,7 @@ from hf_plugins.testing._compare import (
     check_unchanged,
     difference,
     place,
+    same_past,
     shown,
 )
 from hf_plugins.testing._plugin import Case
@@ -142,20 +143,13 @@ def causality(case: SignalCase) -> None:
         known = case.generate(data, f"the sample '{kind}'")
         for cut in sorted({1, 2, n // 9, n // 5, n // 3 + 1, n // 2, (2 * n) // 3, n - 1}):
             seen = case.generate(data.iloc[:cut], f"the first {cut} rows of '{kind}'")
-            _same_past(known, seen, cut, "is cut off")
+            same_past(known, seen, cut, "is cut off")
         for cut in (n // 4, n // 2, n - 5):
             for how, factor in (("takes absurd values", -1e9), ("is null", np.nan)):
                 other = data.copy()
                 other.iloc[cut:] *= factor
                 seen = case.generate(other, f"the sample '{kind}' whose future {how}")
-                _same_past(known, seen.iloc[:cut], cut, how)
-
-
-def _same_past(known: pd.DataFrame, seen: pd.DataFrame, cut: int, how: str) -> None:
-    if found := difference(known.iloc[:cut], seen):
-        raise Violation(
-            f"looks into the future: {found} (before and after what follows row {cut - 1} {how})"
-        )
+                same_past(known, seen.iloc[:cut], cut, how)
 
 
 def incremental(case: SignalCase) -> None:

@@ -10,7 +10,8 @@ import importlib
 import importlib.util
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from hf_assets.project import load_project
 from hf_assets.resources import StoreResource
 from hf_assets.tasks import Partition, Task
 from hf_plugins import registry, versioning
+from hf_plugins.base import Plugin
 from hf_plugins.timeframes import duration
 from hf_resources.datasets import Dataset
 from hf_resources.store import DatasetStore
@@ -325,6 +327,22 @@ def bars(rows: int, timeframe: str = "1d", seed: int = 0) -> pd.DataFrame:
     return frame.round(4)
 
 
+@contextmanager
+def registered(**plugins: type[Plugin]) -> Iterator[None]:
+    """Plugins of a test under ``test.<name>``, gone when it ends."""
+    kinds = {
+        name: next(kind for kind in registry.ALL if issubclass(cls, kind.base))
+        for name, cls in plugins.items()
+    }
+    for name, kind in kinds.items():
+        kind.register(f"test.{name}")(plugins[name])
+    try:
+        yield
+    finally:
+        for name, kind in kinds.items():
+            del kind._plugins[f"test.{name}"]
+
+
 def reload_plugin(module_name: str) -> None:
     """Load a plugin module anew, as a fresh process would."""
     for plugins in registry.ALL:
@@ -349,5 +367,6 @@ __all__ = [
     "missed",
     "partition_key",
     "range_tags",
+    "registered",
     "reload_plugin",
 ]

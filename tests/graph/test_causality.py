@@ -13,11 +13,10 @@ from click.testing import CliRunner
 
 from hf_assets import certification
 from hf_assets.cli import certificate as command
-from hf_plugins import registry
 from hf_plugins.base import BaseFeature, Memory, Side
 from hf_plugins.certificate import ASPECTS, Certificate
 from hf_resources.certificates import Certificates
-from tests.graph.lab import Lab, bars
+from tests.graph.lab import Lab, bars, registered
 
 FEATURES = """
 type: hf_assets.Feature
@@ -111,12 +110,8 @@ def uncertified() -> None:
 
 @pytest.fixture(autouse=True)
 def _plugins() -> Iterator[None]:
-    made = {"test.beside": Beside, "test.scaled": Scaled}
-    for key, cls in made.items():
-        registry.features.register(key)(cls)
-    yield
-    for key in made:
-        del registry.features._plugins[key]
+    with registered(beside=Beside, scaled=Scaled):
+        yield
 
 
 @pytest.fixture

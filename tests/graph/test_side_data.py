@@ -15,12 +15,11 @@ import pytest
 from hf_assets import graph
 from hf_assets.cli.run import _runs
 from hf_assets.cli.session import Session
-from hf_plugins import registry
 from hf_plugins.base import SENTIMENT, BaseFeature, BaseScorer, Material, Memory, Params, Side
 from hf_plugins.errors import ConfigurationError
 from hf_resources.calendars import expected_bars
 from hf_resources.instruments import Instrument
-from tests.graph.lab import Lab, bars, missed
+from tests.graph.lab import Lab, bars, missed, registered
 from tests.graph.test_automation import Harness
 
 
@@ -130,18 +129,9 @@ class Weighed(Words):
 
 @pytest.fixture(autouse=True)
 def _plugins() -> Iterator[None]:
-    made: list[tuple[Any, str, Any]] = [
-        (registry.features, "test.tones", Tones),
-        (registry.features, "test.running", Running),
-        (registry.scorers, "test.words", Words),
-        (registry.scorers, "test.weighed", Weighed),
-    ]
-    for plugins, key, cls in made:
-        plugins.register(key)(cls)
     Words.seen.clear()
-    yield
-    for plugins, key, _ in made:
-        del plugins._plugins[key]
+    with registered(tones=Tones, running=Running, words=Words, weighed=Weighed):
+        yield
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hf_plugins import registry
 from hf_plugins.base import BaseFeature, Memory, Params, Side
 from hf_plugins.errors import ConfigurationError
-from tests.graph.lab import Lab, bars, missed
+from tests.graph.lab import Lab, bars, missed, registered
 
 
 class SpreadParams(Params):
@@ -115,13 +114,9 @@ class Counter(BaseFeature):
 
 @pytest.fixture(autouse=True)
 def _plugins() -> Iterator[None]:
-    made = {"test.spread": Spread, "test.day": Day, "test.counter": Counter}
-    for key, cls in made.items():
-        registry.features.register(key)(cls)
     Spread.seen.clear()
-    yield
-    for key in made:
-        del registry.features._plugins[key]
+    with registered(spread=Spread, day=Day, counter=Counter):
+        yield
 
 
 SPREAD = """

@@ -23,19 +23,12 @@ from hf_plugins.features.automated.calculators import (
     of_set,
 )
 from hf_plugins.registry import features
+from hf_plugins.timeframes import DURATIONS
 
 Calculate = Callable[[np.ndarray, pd.Series | None], Sequence[Any]]
 """The values of one calculator at its settings: of a window, given with and without its times."""
 
-_PERIODS: Final[Mapping[str, timedelta]] = {
-    "5m": timedelta(minutes=5),
-    "15m": timedelta(minutes=15),
-    "30m": timedelta(minutes=30),
-    "1h": timedelta(hours=1),
-    "4h": timedelta(hours=4),
-    "1d": timedelta(days=1),
-    "1w": timedelta(weeks=1),
-}
+_PERIODS: Final[Mapping[str, timedelta]] = {**DURATIONS, "1w": timedelta(weeks=1)}
 _MONDAY: Final = pd.Timestamp("1970-01-05").as_unit("ns").value
 """Where periods are counted from: a Monday at midnight, so that a week begins with one."""
 
