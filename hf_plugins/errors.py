@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+_MANY: Final = 60
+"""Allowed names that a message lists in full, at most."""
+_SHOWN: Final = 12
+"""Names that a message lists of more."""
 
 
 class HfError(Exception):
@@ -44,4 +50,9 @@ def listing(allowed: Iterable[str]) -> str:
 def unknown(kind: str, name: object, allowed: Iterable[str]) -> str:
     """Build the sentence for a name that is not among the allowed ones."""
     names = list(allowed)
-    return f"unknown {kind} '{name}'; allowed: {listing(names)}.{nearest(name, names)}"
+    if len(names) <= _MANY:
+        told = listing(names)
+    else:
+        like = difflib.get_close_matches(str(name), names, n=_SHOWN, cutoff=0)
+        told = f"{len(names)} names, of which the nearest are {', '.join(like)}"
+    return f"unknown {kind} '{name}'; allowed: {told}.{nearest(name, names)}"

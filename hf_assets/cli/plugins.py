@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 KINDS = ("feature", "scorer", "model", "signal", "engine")
 
+_OUTPUTS = 12
+"""Columns of a plugin that are listed by name."""
+
 
 @click.group()
 def plugins() -> None:
@@ -21,30 +25,25 @@ def plugins() -> None:
 
 
 @plugins.command("list")
+@click.argument("names", nargs=-1, metavar="[KEY|FAMILY]...")
 @click.option("--kind", type=click.Choice(KINDS), help="One kind only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_plugins(kind: str | None, as_json: bool) -> None:
-    """List all plugins with their parameters and defaults."""
-    rows = [_describe(each, plugin) for each, plugin in _selected((), kind)]
+def list_plugins(names: tuple[str, ...], kind: str | None, as_json: bool) -> None:
+    """List plugins with what they are, their parameters and what they yield.
+
+    All of them, or those that are named, one by one or by what stands before the dot of their keys.
+    """
+    rows = [_describe(each, plugin) for each, plugin in _selected(names, kind)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{len(rows)} plugins", title_justify="left")
-    for header in ("kind", "key", "parameters", "yields", "looks back", "what it is"):
-        table.add_column(header, overflow="fold")
     for row in rows:
-        table.add_row(
-            row["kind"],
-            row["key"],
-            "\n".join(_parameter(each) for each in row["parameters"]),
-            "\n".join(row["outputs"] or ()),
-            _memory(row["memory"]),
-            row["description"],
-        )
-    Console().print(table)
+        click.echo(f"{click.style(row['key'], bold=True)}  {click.style(row['kind'], dim=True)}")
+        for line in (row["description"], *map(_parameter, row["parameters"]), _yield(row)):
+            if line:
+                click.echo(_wrapped(line))
+        click.echo()
+    click.echo(f"{len(rows)} plugin{'s' if len(rows) != 1 else ''}")
 
 
 @plugins.command()
@@ -129,11 +128,16 @@ def _selected(keys: tuple[str, ...], kind: str | None) -> list[tuple[str, type[P
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     known = [plugin.key for _, plugin in found]
+    families = {key.partition(".")[0] for key in known}
     for key in keys:
-        if key not in known:
+        if key not in known and key not in families:
             what = f"{kind} plugin" if kind else "plugin"
             raise click.ClickException(unknown(what, key, known))
-    return [(each, plugin) for each, plugin in found if not keys or plugin.key in keys]
+    return [
+        (each, plugin)
+        for each, plugin in found
+        if not keys or not {plugin.key, plugin.key.partition(".")[0]}.isdisjoint(keys)
+    ]
 
 
 def _describe(kind: str, plugin: type[Plugin]) -> dict[str, Any]:
@@ -167,13 +171,29 @@ def _describe(kind: str, plugin: type[Plugin]) -> dict[str, Any]:
 
 def _parameter(row: dict[str, str]) -> str:
     required = row["default"] == "required"
-    return f"{row['name']} (required)" if required else f"{row['name']}={row['default']}"
+    value = f"{row['name']} (required)" if required else f"{row['name']}={row['default']}"
+    allowed = ", ".join(each for each in (row["type"], row["range"]) if each)
+    return f"{value}  [{allowed}]  {row['description']}".rstrip()
+
+
+def _yield(row: dict[str, Any]) -> str:
+    outputs: list[str] = row["outputs"] or []
+    more = len(outputs) - _OUTPUTS
+    shown = [*outputs[:_OUTPUTS], *([f"{more} more"] if more > 0 else [])]
+    memory = _memory(row["memory"])
+    told = [f"yields {', '.join(shown)}"] if shown else []
+    return "; ".join([*told, *([f"looks back {memory}"] if memory else [])])
 
 
 def _memory(memory: dict[str, Any] | None) -> str:
     if memory is None:
         return ""
     if memory["kind"] == "cumulative":
-        return "all bars"
+        return "on all bars"
     about = "about " if memory["kind"] == "fading" else ""
-    return f"{about}{memory['lookback']} bars"
+    return f"{about}{memory['lookback']} bar{'s' if memory['lookback'] != 1 else ''}"
+
+
+def _wrapped(line: str) -> str:
+    width = max(40, shutil.get_terminal_size().columns)
+    return click.wrap_text(line, width, initial_indent="  ", subsequent_indent="      ")

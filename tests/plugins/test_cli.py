@@ -58,6 +58,33 @@ def test_the_list_shows_every_plugin_with_its_defaults(invoke):
     assert "Relative strength index of the close" in result.output
 
 
+def test_the_list_of_a_family_and_of_a_key(invoke):
+    result = invoke("list", "news", "technical.rsi")
+    keys = [line.split()[0] for line in result.output.splitlines() if line[:1] not in " "]
+    assert keys == [
+        "news.finbert_sentiment",
+        "news.sentiment",
+        "news.sentiment_divergence",
+        "news.sentiment_momentum",
+        "technical.rsi",
+        "5",
+    ]
+    assert "length=14  [int, >= 2 and <= 10000]  Bars of the smoothing." in result.output
+
+
+def test_the_list_keeps_to_the_width_of_the_terminal(invoke):
+    result = CliRunner(env={"COLUMNS": "60"}).invoke(plugins, ["list", "technical"])
+    assert max(map(len, result.output.splitlines())) <= 60
+
+
+def test_an_unknown_name_is_told_with_the_nearest_of_many(invoke):
+    result = invoke("list", "tecnical.rsi")
+    assert result.exit_code == 1
+    assert "Did you mean 'technical.rsi'?" in result.output
+    assert "names, of which the nearest are technical.rsi" in result.output
+    assert len(result.output) < 500
+
+
 def test_the_list_of_one_kind(invoke):
     result = invoke("list", "--kind", "feature")
     assert "technical.rsi" in result.output

@@ -64,7 +64,8 @@ def test_an_unknown_key_names_the_nearest():
     with pytest.raises(UnknownPluginError) as caught:
         features.get("technical.rsj")
     assert "unknown feature plugin 'technical.rsj'" in str(caught.value)
-    assert "statistical.momentum" in str(caught.value)
+    assert "technical.atr" in str(caught.value)
+    assert f"allowed: {len(features.keys())} names" in str(caught.value)
     assert str(caught.value).endswith("Did you mean 'technical.rsi'?")
 
 
