@@ -189,7 +189,10 @@ class Lab:
     # ------------------------------------------------------------------------------ running
 
     def asset_names(self, defs: dg.Definitions | None = None) -> list[str]:
-        graph = (defs or self.definitions()).resolve_asset_graph()
+        return self._names((defs or self.definitions()).resolve_asset_graph())
+
+    @staticmethod
+    def _names(graph: Any) -> list[str]:
         names = [key.to_user_string() for key in graph.toposorted_asset_keys]
         return [name for name in names if name not in OF_THE_PLATFORM]
 
@@ -206,7 +209,7 @@ class Lab:
         defs = self.definitions()
         job = defs.resolve_implicit_global_asset_job_def()
         graph = defs.resolve_asset_graph()
-        wanted = set(assets) if assets is not None else set(self.asset_names(defs))
+        wanted = set(assets) if assets is not None else set(self._names(graph))
         before = self.last_storage_id()
         # Assets with equal partitions go into one run, as a user who selects them gets it.
         runs: list[tuple[dg.PartitionsDefinition, list[str], set[str]]] = []
@@ -289,7 +292,7 @@ class Lab:
                     dg.AssetKey(key.split("/"))
                 ).partitions_def.get_partition_keys()  # type: ignore[union-attr]
             ]
-            for key in self.asset_names()
+            for key in self._names(graph)
         }
 
 

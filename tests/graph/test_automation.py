@@ -231,7 +231,7 @@ def test_the_whole_chain_level_by_level(chain: Harness) -> None:
     ]
 
 
-@pytest.mark.parametrize("ticks", [0, 1])
+@pytest.mark.parametrize("ticks", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_change_during_the_computation_is_not_lost(
     small: Harness, monkeypatch: pytest.MonkeyPatch, ticks: int
 ) -> None:
@@ -259,7 +259,7 @@ def test_a_change_during_the_computation_is_not_lost(
     assert small.sweep() == []
 
 
-@pytest.mark.parametrize("ticks", [0, 1])
+@pytest.mark.parametrize("ticks", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_failed_run_is_retried_once(
     small: Harness, monkeypatch: pytest.MonkeyPatch, ticks: int
 ) -> None:
@@ -330,6 +330,7 @@ def test_what_was_missing_before_the_first_tick_is_left_to_the_sweep(
 # ---------------------------------------------------------------------------------- the sweep
 
 
+@pytest.mark.slow
 def test_a_deploy_with_a_reset_cursor_is_found_by_the_sweep_and_settled(chain: Harness) -> None:
     chain.lab.edit_yaml(
         "length: 14}}\n---\ntype: hf_assets.Model", "length: 9}}\n---\ntype: hf_assets.Model"
@@ -367,6 +368,7 @@ def test_a_deploy_with_a_reset_cursor_is_found_by_the_sweep_and_settled(chain: H
     assert len(chain.lab.all_events("backtests/trend")) == 2, "computed once, when all was there"
 
 
+@pytest.mark.slow
 def test_a_source_that_is_read_otherwise_is_found_by_the_sweep(chain: Harness) -> None:
     moved = chain.lab.bars_folder.with_name("elsewhere")
     chain.lab.bars_folder.rename(moved)
@@ -387,6 +389,7 @@ attributes: {name: momentum_20, plugin: statistical.momentum, params: {window: 2
 """
 
 
+@pytest.mark.slow
 def test_assets_with_other_partitions_are_requested_apart(make_lab: Callable[..., Lab]) -> None:
     """One run cannot hold assets whose partitions differ, though the partition is the same."""
     lab = make_lab(timeframes=("1h", "1d"), yaml_text=NARROW.rstrip() + EXTRA, rows=150)
@@ -403,6 +406,7 @@ def test_assets_with_other_partitions_are_requested_apart(make_lab: Callable[...
     assert [asset_partitions(r) for r in harness.sweep_requests()] == [{("reports/trend", "1d")}]
 
 
+@pytest.mark.slow
 def test_the_sweep_leaves_out_partitions_of_unfinished_runs(small: Harness) -> None:
     small.lab.edit_yaml("length: 14", "length: 21")
     small.reload()
@@ -429,6 +433,7 @@ def test_the_sweep_leaves_out_partitions_of_unfinished_runs(small: Harness) -> N
     assert wanted() == {(RSI, "AAA|1d"), (RSI, "BBB|1d")}
 
 
+@pytest.mark.slow
 def test_the_sweep_asks_the_catalog_once_per_asset(make_lab: Callable[..., Lab]) -> None:
     counts = {}
     for symbols in (FIVE[:1], FIVE):

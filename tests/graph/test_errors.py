@@ -219,27 +219,25 @@ def without_time_zone(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis(pd.DatetimeIndex(frame.index).tz_localize(None), axis=0)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        (with_two_rows_swapped, "sorted by time"),
-        (without_rows, "no bars"),
-        (with_a_twin, "allowed once"),
-        (without_closes, "column 'close' is missing"),
-        (with_words_for_prices, "must be numbers"),
-        (without_time_zone, "no time zone"),
-    ],
-)
-def test_broken_bars_fail_with_one_sentence_and_lose_nothing(
-    lab: Lab, spoil: Callable[[pd.DataFrame], pd.DataFrame], told: str
-) -> None:
+BROKEN: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "sorted by time": with_two_rows_swapped,
+    "no bars": without_rows,
+    "allowed once": with_a_twin,
+    "column 'close' is missing": without_closes,
+    "must be numbers": with_words_for_prices,
+    "no time zone": without_time_zone,
+}
+
+
+def test_broken_bars_fail_with_one_sentence_and_lose_nothing(lab: Lab) -> None:
     lab.run(FETCHED)
-    before = [lab.head(asset, "AAA|1d") for asset in FETCHED]
-    lab.write_bars("AAA", "1d", spoil(lab.read_bars("AAA")).rename_axis("timestamp"))
-    with pytest.raises(Exception, match=r"AAA_1d\.parquet") as error:
-        lab.run(FETCHED, partition="AAA|1d")
-    assert told in str(error.value).lower()
-    assert [lab.head(asset, "AAA|1d") for asset in FETCHED] == before
+    before, bars = [lab.head(asset, "AAA|1d") for asset in FETCHED], lab.read_bars("AAA")
+    for told, spoil in BROKEN.items():
+        lab.write_bars("AAA", "1d", spoil(bars).rename_axis("timestamp"))
+        with pytest.raises(Exception, match=r"AAA_1d\.parquet") as error:
+            lab.run(FETCHED, partition="AAA|1d")
+        assert told in str(error.value).lower()
+        assert [lab.head(asset, "AAA|1d") for asset in FETCHED] == before
 
 
 def test_a_file_that_begins_with_the_newest_bar_is_the_same_series(lab: Lab) -> None:
@@ -258,7 +256,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    ["a null price", *(pytest.param(each, marks=pytest.mark.slow) for each in list(FAULTS)[1:])],
+)
 def test_a_faulty_row_goes_to_quarantine_with_its_reason_and_the_rest_lives(
     lab: Lab, fault: str
 ) -> None:
@@ -337,6 +338,7 @@ def test_dg_check_shows_the_sentence(broken_project: tuple[Path, dict[str, str]]
     assert re.search(SENTENCE, result.stdout + result.stderr)
 
 
+@pytest.mark.slow
 def test_dagster_dev_shows_the_sentence(broken_project: tuple[Path, dict[str, str]]) -> None:
     folder, environment = broken_project
     log = folder / "dev.log"

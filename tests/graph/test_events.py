@@ -99,6 +99,7 @@ def test_a_single_partition(wide: Lab) -> None:
     assert set(events) == {(name, "CCC|1h") for name in CHAINED}
 
 
+@pytest.mark.slow
 def test_a_subset_of_the_features_leaves_the_others_alone(wide: Lab) -> None:
     wide.run(["market_data/bars", "market_data/enriched"])
     events = wide.run(["features/rsi_14"])

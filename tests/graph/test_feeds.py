@@ -447,6 +447,7 @@ class _Log:
         self.told.append(text)
 
 
+@pytest.mark.slow
 def test_symbols_take_turns(shop: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(shop, watch_symbols=2)
     cursor, turns = None, []
@@ -702,6 +703,7 @@ def test_another_precision_or_calendar_in_the_universe_is_noticed(shop: Lab) -> 
     assert find_stale(shop.store, shop.tasks(), shop.covered()) == []
 
 
+@pytest.mark.slow
 def test_a_timeframe_that_the_files_lack_is_made_and_flows_down(
     make_lab: Callable[..., Lab],
 ) -> None:

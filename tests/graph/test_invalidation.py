@@ -70,10 +70,11 @@ def reasons(events: dict[tuple[str, str], Event], asset: str) -> set[str]:
 
 def test_nothing_changed_computes_nothing_and_stores_nothing(settled: Lab) -> None:
     def stored() -> tuple[int, list[str]]:
+        covered = settled.covered()
         rows = sum(
             len(settled.store.history(ref))
             for task in settled.tasks()
-            for partition in settled.covered()[task.names()[0]]
+            for partition in covered[task.names()[0]]
             for ref in task.refs(partition)
         )
         return rows, sorted(path for path, _, _ in settled.store.lake.list(""))
@@ -112,6 +113,7 @@ def test_a_reverted_parameter_finds_the_old_dataset(settled: Lab) -> None:
     assert events["features/rsi_14", "AAA|1d"].version == first.version_hash
 
 
+@pytest.mark.slow
 def test_prose_recomputes_nothing(settled: Lab) -> None:
     settled.edit_yaml("name: atr_14,", "name: atr_14, description: A range., owner: 'team:x',")
     assert missed(settled.run()) == set()
@@ -140,6 +142,7 @@ def test_a_revised_volume_recomputes_no_feature_that_does_not_read_it(settled: L
     }
 
 
+@pytest.mark.slow
 def test_float_noise_of_a_vendor_is_not_a_revision(settled: Lab) -> None:
     frame = settled.read_bars("AAA")
     frame["close"] += 1e-9
@@ -170,6 +173,7 @@ def test_appended_bars_leave_earlier_predictions_untouched(settled: Lab) -> None
     )
 
 
+@pytest.mark.slow
 def test_what_judges_bars_otherwise_and_leaves_them_recomputes_no_feature(settled: Lab) -> None:
     settled.write_universe(asset_class="crypto")
     events = settled.run()
@@ -180,6 +184,7 @@ def test_what_judges_bars_otherwise_and_leaves_them_recomputes_no_feature(settle
     assert missed(settled.run()) == set()
 
 
+@pytest.mark.slow
 def test_a_calendar_puts_aside_what_it_excludes_and_all_below_follows(settled: Lab) -> None:
     """The bars are those of a project that never had another calendar."""
     before = settled.head("market_data/bars", "AAA|1d")
@@ -254,26 +259,20 @@ def test_a_rewritten_formula_with_the_same_values_stops_there(
     assert missed(with_plugin.run()) == expected(("features/atr_14",))
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("# the formula", "# the formula, explained at length"),
-        ('"""Range of a bar."""', '"""High minus low, in quote currency."""'),
-        (
-            'pd.DataFrame({"range": data["high"] - data["low"]})',
-            (
-                'pd.DataFrame(\n            {\n                "range": data["high"]\n'
-                '                - data["low"]\n            }\n        )'
-            ),
-        ),
-    ],
-    ids=["comment", "docstring", "reformat"],
-)
-def test_words_and_layout_recompute_nothing(
-    with_plugin: Lab, plugin: Path, old: str, new: str
-) -> None:
-    text = plugin.read_text()
-    assert old in text
-    plugin.write_text(text.replace(old, new))
-    reload_plugin("acme_range")
-    assert missed(with_plugin.run()) == set()
+WORDS_AND_LAYOUT = {
+    "# the formula": "# the formula, explained at length",
+    '"""Range of a bar."""': '"""High minus low, in quote currency."""',
+    'pd.DataFrame({"range": data["high"] - data["low"]})': (
+        'pd.DataFrame(\n            {\n                "range": data["high"]\n'
+        '                - data["low"]\n            }\n        )'
+    ),
+}
+
+
+def test_words_and_layout_recompute_nothing(with_plugin: Lab, plugin: Path) -> None:
+    for old, new in WORDS_AND_LAYOUT.items():
+        text = plugin.read_text()
+        assert old in text
+        plugin.write_text(text.replace(old, new))
+        reload_plugin("acme_range")
+        assert missed(with_plugin.run()) == set(), new

@@ -51,7 +51,10 @@ def shown(lab: Lab, feature: str) -> list[list[str]]:
     return [*rows[:3], ["…"] * (1 + frame.shape[1]), *rows[3:]]
 
 
-@pytest.mark.parametrize("feature", ["features/rsi_14", "features/momentum_20"])
+@pytest.mark.parametrize(
+    "feature",
+    ["features/rsi_14", pytest.param("features/momentum_20", marks=pytest.mark.slow)],
+)
 def test_the_preview_is_what_is_stored_also_of_rows_that_were_appended(
     small: Lab, feature: str
 ) -> None:
@@ -88,6 +91,7 @@ def test_the_history_tells_the_last_versions_with_their_reasons(small: Lab) -> N
     assert reverted.metadata["history"] == first.metadata["history"]
 
 
+@pytest.mark.slow
 def test_the_history_on_an_event_stays_short(small: Lab) -> None:
     small.run(partition="AAA|1d")
     events = [small.run(["features/rsi_14"], partition="AAA|1d", force=True)[RSI] for _ in range(6)]

@@ -311,6 +311,7 @@ attributes: {{name: inflation, plugin: test.tones, params: {{of: macro, column: 
 """
 
 
+@pytest.mark.slow
 def test_a_table_of_the_market_is_one_for_all(make: Callable[..., Lab]) -> None:
     lab = make(MACRO, timeframes=("1h", "1d"), rows=60)
     rows = ["released,series,value", "2020-01-02 08:30,CPI,2.5", "2020-01-02 14:00,FF,1.5"]
@@ -479,6 +480,7 @@ def test_symbols_without_a_table_have_no_feature(make: Callable[..., Lab]) -> No
     assert lab.store.heads("features", "articles").keys() == {("BBB", "1d")}
 
 
+@pytest.mark.slow
 def test_a_symbol_without_articles_has_an_empty_table(make: Callable[..., Lab]) -> None:
     lab = make(articles=ARTICLES[:1])
     lab.run()

@@ -182,7 +182,7 @@ def test_a_change_of_the_peer_recomputes_and_nothing_else_does(spread: Lab) -> N
         pytest.param("inner", (930, 930), (49, 49), marks=pytest.mark.slow),
         pytest.param("inner", (930, 900), (0, 79), marks=pytest.mark.slow),
         pytest.param("inner", (900, 930), (0, 79), marks=pytest.mark.slow),
-        ("inner", (930, 915), (34, 64)),
+        pytest.param("inner", (930, 915), (34, 64), marks=pytest.mark.slow),
         pytest.param("asof", (930, 930), (49, 49), marks=pytest.mark.slow),
         pytest.param("asof", (900, 930), (0, 79), marks=pytest.mark.slow),
         # Rows that the peer was late with are known to bars that stand already: all is computed.

@@ -113,6 +113,7 @@ def test_features_are_the_same_on_every_face(
     assert_same(lab, reference)
 
 
+@pytest.mark.slow
 def test_a_run_whose_lake_fails_says_so_and_the_next_one_repairs_it(
     s3_lake: str,
     make: Callable[..., Lab],

@@ -310,6 +310,7 @@ def test_gaps_and_faults_are_told_by_the_checks_of_the_run_that_found_them(lab: 
     assert found["revisions"].passed
 
 
+@pytest.mark.slow
 def test_gaps_that_come_and_are_filled_are_counted(lab: Lab) -> None:
     frame = bars(DAYS)
     versions = [

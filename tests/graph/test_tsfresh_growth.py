@@ -27,6 +27,7 @@ attributes:
 SHAPE = DatasetRef("features", "shape", "AAA", "1h")
 
 
+@pytest.mark.slow
 def test_only_new_windows_are_computed_and_equal_the_whole(
     make_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:

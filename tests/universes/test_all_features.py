@@ -32,6 +32,9 @@ from tests.universes.all_features import (
     vendors,
 )
 
+# What they look at takes long to make: in one process, once.
+pytestmark = pytest.mark.xdist_group("all_features")
+
 FIRST: Final = datetime(2026, 2, 6, 0, 30, tzinfo=UTC)
 """The vendors' clock at the first backfill: after a close, half an hour into an hour."""
 LATER: Final = (datetime(2026, 3, 12, 0, 30, tzinfo=UTC), datetime(2026, 3, 12, 9, 30, tzinfo=UTC))

@@ -19,6 +19,9 @@ import pytest
 from tests.universes import oracles, replays
 from tests.universes.running import Ran, heads
 
+# What they look at takes long to make: in one process, once.
+pytestmark = pytest.mark.xdist_group("crypto_perps")
+
 HOUR = timedelta(hours=1)
 PRICES = ["open", "high", "low", "close", "volume"]
 NEVER = ["liquidations_long", "liquidations_short", "long_short_account_ratio"]

@@ -19,6 +19,9 @@ from tests.universes import oracles, replays
 from tests.universes.running import Ran, heads
 
 FIVE, HOUR = timedelta(minutes=5), timedelta(hours=1)
+# What they look at takes long to make: in one process, once.
+pytestmark = pytest.mark.xdist_group("us_equities")
+
 PRICES = ["open", "high", "low", "close", "volume"]
 BARS_PER_YEAR = {"1d": 252, "1h": 252 * 7, "5m": 252 * 78}
 
