@@ -64,7 +64,7 @@ def names_of(kind: str, names: Iterable[str]) -> list[str]:
         raise ConfigurationError(f"names must be a list of names, not the text '{names}'")
     found = list(names)
     if not found:
-        raise ConfigurationError(f"names is empty; name one {kind} at least")
+        raise ConfigurationError(f"no {kind} is named; name one {kind} at least")
     _check_once(kind, found)
     return found
 

@@ -83,6 +83,7 @@ class FilePattern:
             each.relative_to(self.folder).as_posix()
             for end in self.suffixes
             for each in self.folder.glob(_PLACEHOLDER.sub("*", self.pattern) + end)
+            if each.is_file()
         ]
         count = f"{len(names)} file{'s' if len(names) != 1 else ''}"
         return DataError(

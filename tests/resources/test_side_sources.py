@@ -148,6 +148,9 @@ def test_wrong_parameters_are_told(tmp_path: Path, params: dict[str, Any], told:
 def test_a_missing_file_or_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"AAB\.csv: the file does not exist.*'AAA\.csv'"):
         rows(tmp_path, ["at,title"], "AAB", name="AAA.csv", pattern="{symbol}.csv")
+    (tmp_path / "AAB.csv").mkdir()
+    with pytest.raises(DataError, match=r"AAB\.csv: .* has 1 file named .*'AAA\.csv'"):
+        rows(tmp_path, ["at,title"], "AAB", name="AAA.csv", pattern="{symbol}.csv")
     with pytest.raises(ConfigurationError, match="does not exist"):
         rows(tmp_path, ["at,title"], folder=str(tmp_path / "none"))
 
