@@ -70,7 +70,7 @@ lint: venv ## Check style, types and layers
 	@report="$$(lint-imports --no-cache)" || { printf '%s\n' "$$report" >&2; exit 1; }
 
 test: lint ## Check style, types and layers, and run the tests
-	@pytest -n 2 --dist loadgroup
+	@pytest -n 3 --dist loadgroup
 
 test-slow: venv ## Run the long suites
 	@pytest -m slow -n 2 --dist loadfile

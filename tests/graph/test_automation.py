@@ -204,6 +204,7 @@ def chain(make_lab: Callable[..., Lab]) -> Harness:
     return harness
 
 
+@pytest.mark.slow
 def test_the_whole_chain_level_by_level(chain: Harness) -> None:
     """The model also reads prices, the backtest too: both wait for what comes by the longer way."""
     revise(chain.lab, "AAA")
@@ -513,6 +514,7 @@ def test_the_sweep_sensor_reports_only_what_changed(small: Harness) -> None:
     assert {r.run_key for r in again.run_requests} == {r.run_key for r in second.run_requests}
 
 
+@pytest.mark.slow
 def test_the_daemon_tries_what_cannot_succeed_once_and_reports_changes_only(
     make_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:

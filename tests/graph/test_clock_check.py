@@ -96,6 +96,7 @@ def test_the_clock_is_looked_at_again_once_the_file_is_mended(
     assert "in doubt" not in status(lab, monkeypatch)
 
 
+@pytest.mark.slow
 def test_another_declaration_is_looked_at_anew(lab: Lab) -> None:
     write(lab)
     frame = lab.read_bars("AAA", "1h")

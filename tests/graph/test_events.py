@@ -85,6 +85,7 @@ def test_one_run_over_many_partitions_of_chained_assets(wide: Lab) -> None:
     assert_exact(wide, events)
 
 
+@pytest.mark.slow
 def test_runs_layer_by_layer(wide: Lab) -> None:
     for name in CHAINED:
         if name != "market_data/quarantine":  # comes with the bars

@@ -70,6 +70,7 @@ def by_pairs(x: np.ndarray, close: np.ndarray) -> float:
     return float(np.mean((rises > falls) + 0.5 * (rises == falls)))
 
 
+@pytest.mark.slow
 def test_what_recomputes_it(quality_lab: Lab) -> None:
     lab = quality_lab
     first = lab.head(KEY, PARTITION)

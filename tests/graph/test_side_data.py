@@ -355,6 +355,7 @@ def test_parents_of_a_partition(make: Callable[..., Lab]) -> None:
         assert set(found.partitions_subset.get_partition_keys()) == expected, child
 
 
+@pytest.mark.slow
 def test_automation_asks_for_what_reads_a_table_that_changed(make: Callable[..., Lab]) -> None:
     lab = make(NEWS + "---\n" + MACRO)
     macro = lab.root / "files" / "macro.csv"
@@ -653,6 +654,7 @@ attributes: {{name: news_sentiment, plugin: news.sentiment}}
 """
 
 
+@pytest.mark.slow
 def test_real_articles_meet_real_sessions(make_lab: Callable[..., Lab], shared_data: Path) -> None:
     import exchange_calendars
 

@@ -152,6 +152,7 @@ def test_one_run_fetches_a_table_and_only_when_it_is_due(lab: Lab) -> None:
     }
 
 
+@pytest.mark.slow
 def test_what_came_is_followed_and_nothing_else(lab: Lab) -> None:
     lab.run()
     ticks = Harness(lab)
