@@ -16,6 +16,7 @@ from hf_assets.plugin_pages import parameter_table, yields
 from hf_assets.prose import markdown
 from hf_assets.tasks import Task
 from hf_plugins.base import BaseFeature
+from hf_plugins.timeframes import EVENT
 from hf_resources.datasets import Dataset
 from hf_resources.parquet import INDEX
 from hf_resources.store import DatasetStore
@@ -83,7 +84,11 @@ def _schema(dataset: Dataset) -> dg.TableSchema:
     stamp = dg.TableColumn(
         INDEX,
         "timestamp",
-        description="open time, UTC",
+        description=(
+            "from when on the row is known, UTC"
+            if dataset.ref.timeframe == EVENT
+            else "open time, UTC"
+        ),
         constraints=dg.TableColumnConstraints(nullable=False, unique=True),
     )
     columns = (dg.TableColumn(name, _TYPES.get(kind, kind)) for name, kind in dataset.columns)

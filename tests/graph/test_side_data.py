@@ -200,7 +200,7 @@ def read(lab: Lab, asset: str, partition: str) -> pd.DataFrame:
 
 def test_articles_scores_and_features(make: Callable[..., Lab]) -> None:
     lab = make()
-    lab.run()
+    events = lab.run()
     table = read(lab, "side_data/news", "AAA|event")
     assert list(table["title"]) == ["One", "Two words", "Three words here"]
     # Two articles of one second are two rows, in the order of the file.
@@ -209,6 +209,10 @@ def test_articles_scores_and_features(make: Callable[..., Lab]) -> None:
         pd.Timedelta(0),
         pd.Timedelta(microseconds=1),
     ]
+    shown = events["side_data/news", "AAA|event"].metadata["dagster/column_schema"]
+    assert shown.columns[0].description == "from when on the row is known, UTC"
+    shown = events["features/last_tone", "AAA|1d"].metadata["dagster/column_schema"]
+    assert shown.columns[0].description == "open time, UTC"
     assert list(read(lab, "side_data/tone", "AAA|event")["sentiment"]) == [0.1, 0.2, 0.3]
     assert list(read(lab, "side_data/tone", "BBB|event")["sentiment"]) == [0.2, 0.4]
     last = read(lab, "features/last_tone", "AAA|1d")["tone"]
