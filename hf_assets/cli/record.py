@@ -86,9 +86,14 @@ def recorded(project: Project, symbols: tuple[str, ...]) -> tuple[list[str], Pat
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let the signal by which services and containers are stopped do what Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let the signals by which people, services and containers stop a command all do the same.
+
+    A shell starts what it puts into the background with Ctrl-C ignored, which is undone here.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [(each, signal.signal(each, signal.default_int_handler)) for each in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before:
+            signal.signal(each, handler)
