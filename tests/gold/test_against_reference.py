@@ -24,6 +24,9 @@ from hf_plugins.features.gold.tape import Tape
 from tests.gold import reference, synthetic
 from tests.gold.synthetic import Frames
 
+# The slow reference is computed once for all that ask for it.
+pytestmark = pytest.mark.xdist_group("against_reference")
+
 SIZES = {
     "original": 10,
     "extended": 26,

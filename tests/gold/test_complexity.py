@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from itertools import combinations
 
-import antropy
 import numpy as np
 import pytest
 import pywt
@@ -25,6 +24,9 @@ from tests.gold.estimators import (
     walk,
 )
 from tests.gold.nolds_measures import measures
+
+# The import of antropy compiles for seconds: in one process, and not where tests are collected.
+pytestmark = pytest.mark.xdist_group("antropy")
 
 ROWS = 3000
 CLOSE = walk(ROWS, 1)
@@ -112,6 +114,8 @@ def test_hurst_leaves_out_blocks_without_variation():
 
 def antropy_dimension(close: np.ndarray, longest_step: int) -> float:
     """Higuchi's dimension by antropy, without the 1e-9 that it adds to the denominator."""
+    import antropy
+
     x = np.log(np.arange(1, longest_step + 1))
     denominator = longest_step * (x**2).sum() - x.sum() ** 2
     return antropy.higuchi_fd(close, kmax=longest_step) * (1 + 1e-9 / denominator)
@@ -213,6 +217,8 @@ def test_wavelet_energy_of_noise_alternation_and_doubled_returns():
 
 
 def test_multiscale_entropy_is_that_of_antropy_at_three_scales():
+    import antropy
+
     for row in SAMPLE:
         returns = last(RETURN, row, 120)
         tolerance = 0.2 * returns.std()

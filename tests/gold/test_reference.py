@@ -14,7 +14,6 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-import antropy
 import kmeans1d
 import numpy as np
 import pandas as pd
@@ -28,6 +27,9 @@ from sklearn.linear_model import LinearRegression
 
 from tests.gold import reference, synthetic
 from tests.gold.nolds_measures import measures as nolds
+
+# The import of antropy compiles for seconds: in one process, and not where tests are collected.
+pytestmark = pytest.mark.xdist_group("antropy")
 
 Bars = Any  # a frame; its declared types allow every column to be a frame of its own
 Oracle = Callable[[Bars], float]
@@ -292,10 +294,18 @@ def haar(bars: Bars) -> float:
 
 
 def entropy(bars: Bars) -> float:
+    import antropy
+
     returns = values(bars, "r", 120)
     radius = 0.2 * returns.std()
     scales = [returns.reshape(-1, scale).mean(axis=1) for scale in (1, 2, 3)]
     return float(np.mean([antropy.sample_entropy(x, 2, tolerance=radius) for x in scales]))
+
+
+def fractal_dimension(bars: Bars) -> float:
+    import antropy
+
+    return float(antropy.higuchi_fd(values(bars, "close", 60), kmax=10))
 
 
 def autocorrelation(lag: int) -> Oracle:
@@ -443,7 +453,7 @@ ORACLES: dict[str, Oracle] = {
     ),
     "prev_day_hl_dist": day_before_distance,
     "pivot_point_dist": pivot_distance,
-    "fractal_dim_60": lambda bars: float(antropy.higuchi_fd(values(bars, "close", 60), kmax=10)),
+    "fractal_dim_60": fractal_dimension,
     "dfa_60": detrended,
     "wavelet_energy_ratio": haar,
     "multiscale_entropy": entropy,

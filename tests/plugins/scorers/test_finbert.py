@@ -16,15 +16,24 @@ from hf_plugins.scorers.finbert import DEFAULT_MODEL, DEFAULT_REVISION
 from hf_plugins.testing import verify_plugin
 from tests.plugins.scorers import tiny_bert
 
-torch = pytest.importorskip("torch", reason="needs the extra 'deep'")
-transformers = pytest.importorskip("transformers", reason="needs the extra 'news'")
+pytestmark = pytest.mark.xdist_group("finbert")
 
 TEXTS = ["The company's profit surged", "Loss after lawsuit", "Meeting announced", "record default"]
 TOKENS = 64
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def torch():
+    return pytest.importorskip("torch", reason="needs the extra 'deep'")
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    return pytest.importorskip("transformers", reason="needs the extra 'news'")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(torch, transformers, tmp_path_factory):
     return tiny_bert.make(tmp_path_factory.mktemp("models") / "tiny")
 
 
@@ -60,7 +69,7 @@ def test_it_says_what_its_model_learned(folder):
     assert found["sentiment"].iloc[1] < -0.5
 
 
-def test_the_shares_are_the_softmax_of_the_model(folder):
+def test_the_shares_are_the_softmax_of_the_model(folder, torch, transformers):
     model = transformers.BertForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = transformers.BertTokenizer.from_pretrained(folder)
     found = scorer(folder).score(TEXTS)
@@ -112,7 +121,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         scorer(tmp_path / "none")
 
 
-def test_pickled_weights_are_refused(copy):
+def test_pickled_weights_are_refused(copy, torch, transformers):
     model = transformers.BertForSequenceClassification.from_pretrained(copy)
     torch.save(model.state_dict(), copy / "pytorch_model.bin")
     (copy / "model.safetensors").unlink()
