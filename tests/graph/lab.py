@@ -91,7 +91,10 @@ class Event:
 
 
 class Lab:
-    """One project in one folder."""
+    """One project in one folder.
+
+    ``shared``: threads, other processes or schedules use its instance of Dagster, too.
+    """
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class Lab:
         rows: int = 260,
         catalog_url: str = "",
         lake_url: str = "",
+        shared: bool = False,
     ) -> None:
         self.root = root
         self.symbols, self.timeframes = tuple(symbols), tuple(timeframes)
@@ -128,7 +132,13 @@ class Lab:
             home=str(root / "state"), lake_url=lake_url, catalog_url=catalog_url
         )
         (root / "dagster").mkdir()
-        self.instance = dg.DagsterInstance.local_temp(str(root / "dagster"))
+        folder = str(root / "dagster")
+        # In memory half the time of a run is saved; one thread alone may use such an instance.
+        self.instance = (
+            dg.DagsterInstance.local_temp(folder)
+            if shared
+            else dg.DagsterInstance.ephemeral(tempdir=folder)
+        )
 
     def close(self) -> None:
         self.instance.dispose()

@@ -365,7 +365,7 @@ def test_the_daemon_fetches_once_per_session(make_lab: Callable[..., Lab]) -> No
 @pytest.fixture
 def shop(make_lab: Callable[..., Lab]) -> Lab:
     """Five symbols at a vendor in this process."""
-    lab = make_lab(symbols=("AAA", "BBB", "CCC", "DDD", "EEE"), yaml_text=NONE)
+    lab = make_lab(symbols=("AAA", "BBB", "CCC", "DDD", "EEE"), yaml_text=NONE, shared=True)
     declare(lab, source="feed_test", watch=True)
     Shop.open(**{symbol: bars(60, seed=n) for n, symbol in enumerate(lab.symbols)})
     return lab

@@ -54,7 +54,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 @pytest.fixture
 def lab(make_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
-    made = make_lab(yaml_text="", rows=10, symbols=("AAA", "BBB", "CCC"))
+    made = make_lab(yaml_text="", rows=10, symbols=("AAA", "BBB", "CCC"), shared=True)
     for symbol in made.symbols:
         filings(made, symbol, "2020-01-03 21:30,200,20")
     write(made, "macro.csv", "released,y10,y2", "2020-01-02 13:30,2.5,1.5")
