@@ -73,7 +73,7 @@ test: lint ## Check style, types and layers, and run the tests
 	@pytest -n 3 --dist loadgroup
 
 test-slow: venv ## Run the long suites
-	@pytest -m slow -n 2 --dist loadfile
+	@pytest -m slow -n 3 --dist loadgroup
 
 bench: venv ## Run every benchmark; each ends with one JSON object
 	@for each in benchmarks/*.py; do \

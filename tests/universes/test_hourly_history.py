@@ -22,6 +22,8 @@ from tests.universes.running import Ran, run_documents
 
 pytestmark = pytest.mark.slow
 
+pytestmark = pytest.mark.xdist_group("hourly_history")
+
 SYMBOLS = {"AAPL": 6, "PFE": 6, "TSLA": 4}
 HOUR = timedelta(hours=1)
 PRICES = ["open", "high", "low", "close", "volume"]
