@@ -20,9 +20,7 @@ from tests.universes import oracles
 from tests.universes.replays import EXAMPLES
 from tests.universes.running import Ran, run_documents
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.xdist_group("hourly_history")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hourly_history")]
 
 SYMBOLS = {"AAPL": 6, "PFE": 6, "TSLA": 4}
 HOUR = timedelta(hours=1)
