@@ -30,7 +30,8 @@ pytestmark = [
 @pytest.fixture
 def site(make_lab: Callable[..., Lab]) -> Iterator[tuple[Lab, str]]:
     """A lab after one run over five symbols and two timeframes, and the address of its web UI."""
-    lab = make_lab(symbols=FIVE, timeframes=("1h", "1d"), yaml_text=FEATURES, rows=80)
+    timeframes = ("1h", "1d")
+    lab = make_lab(symbols=FIVE, timeframes=timeframes, yaml_text=FEATURES, rows=80, shared=True)
     lab.run()
     file = lab.root / "code_location.py"
     file.write_text(CODE_LOCATION.format(package=lab.package))
