@@ -93,7 +93,7 @@ class Event:
 class Lab:
     """One project in one folder.
 
-    ``shared``: threads, other processes or schedules use its instance of Dagster, too.
+    ``shared``: threads, commands, other processes or schedules use its instance of Dagster, too.
     """
 
     def __init__(
@@ -132,13 +132,9 @@ class Lab:
             home=str(root / "state"), lake_url=lake_url, catalog_url=catalog_url
         )
         (root / "dagster").mkdir()
-        folder = str(root / "dagster")
         # In memory half the time of a run is saved; one thread alone may use such an instance.
-        self.instance = (
-            dg.DagsterInstance.local_temp(folder)
-            if shared
-            else dg.DagsterInstance.ephemeral(tempdir=folder)
-        )
+        opened = dg.DagsterInstance.local_temp if shared else dg.DagsterInstance.ephemeral
+        self.instance = opened(str(root / "dagster"))
 
     def close(self) -> None:
         self.instance.dispose()

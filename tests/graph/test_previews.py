@@ -31,7 +31,7 @@ attributes: {name: momentum_20, plugin: statistical.momentum, params: {window: 2
 
 @pytest.fixture
 def small(make_lab: Callable[..., Lab]) -> Lab:
-    return make_lab(yaml_text=FEATURES, rows=80)
+    return make_lab(yaml_text=FEATURES, rows=80, shared=True)
 
 
 def table(markdown: str) -> list[list[str]]:
